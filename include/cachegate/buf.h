@@ -1,0 +1,64 @@
+/*
+ * buf: growable bytes with a mandatory ceiling.
+ *
+ * Appending past the ceiling sets `overflowed` and appends nothing; every later append is refused
+ * too, so a caller may append freely and ask once at the end. Memory is one malloc block, owned by
+ * the buf until cg_buf_fini. Running out of memory aborts (as libh2o does): only sizes that were
+ * checked against a ceiling are ever asked for.
+ */
+#ifndef CACHEGATE_BUF_H
+#define CACHEGATE_BUF_H
+
+#include "cachegate/str.h"
+
+struct cg_buf {
+    char *bytes; /* owned */
+    size_t length;
+    size_t capacity;
+    size_t ceiling;
+    bool overflowed;
+};
+
+void cg_buf_init(struct cg_buf *buf, size_t ceiling);
+/* Frees the block; the buf may be initialised again. Takes a zeroed buf. */
+void cg_buf_fini(struct cg_buf *buf);
+/* Empties it and forgets an overflow; keeps the block. */
+void cg_buf_clear(struct cg_buf *buf);
+
+void cg_buf_add(struct cg_buf *buf, const void *bytes, size_t length);
+void cg_buf_add_str(struct cg_buf *buf, struct cg_str s);
+void cg_buf_add_char(struct cg_buf *buf, char c);
+/* A string literal or other NUL-terminated text. */
+void cg_buf_add_text(struct cg_buf *buf, const char *text);
+void cg_buf_printf(struct cg_buf *buf, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void cg_buf_add_u8(struct cg_buf *buf, uint8_t value);
+/* Little-endian. */
+void cg_buf_add_u32(struct cg_buf *buf, uint32_t value);
+void cg_buf_add_u64(struct cg_buf *buf, uint64_t value);
+/* A u32 length and the bytes: the self-delimiting form that keys and codecs use. */
+void cg_buf_add_prefixed(struct cg_buf *buf, struct cg_str s);
+
+/* Drops the first `length` bytes (clamped). */
+void cg_buf_consume(struct cg_buf *buf, size_t length);
+
+static inline struct cg_str cg_buf_str(const struct cg_buf *buf)
+{
+    return (struct cg_str){buf->bytes, buf->length};
+}
+
+/*
+ * The reader of the forms above. `bytes` borrowed. A read past the end sets `failed` and returns 0
+ * or an empty slice, as does every later read: ask once at the end.
+ */
+struct cg_reader {
+    struct cg_str rest;
+    bool failed;
+};
+uint8_t cg_read_u8(struct cg_reader *reader);
+uint32_t cg_read_u32(struct cg_reader *reader);
+uint64_t cg_read_u64(struct cg_reader *reader);
+struct cg_str cg_read_bytes(struct cg_reader *reader, size_t length);
+struct cg_str cg_read_prefixed(struct cg_reader *reader);
+
+#endif

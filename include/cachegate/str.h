@@ -1,0 +1,92 @@
+/*
+ * str: a borrowed slice of bytes.
+ *
+ * A slice never owns; whoever made the bytes outlives it. `bytes` may be NULL only when `length`
+ * is 0. Slices are not NUL-terminated and may hold any byte. All comparisons are of bytes; the
+ * `_ci` forms fold ASCII letters only (RFC 9110 5.1: field names are case-insensitive ASCII).
+ */
+#ifndef CACHEGATE_STR_H
+#define CACHEGATE_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct cg_str {
+    const char *bytes;
+    size_t length;
+};
+
+/* A slice over a string literal. */
+#define CG_STR(literal) ((struct cg_str){(literal), sizeof(literal) - 1})
+/* For printf: `"%.*s", CG_STR_ARG(s)`; slices longer than INT_MAX are cut. */
+#define CG_STR_ARG(s) (int)((s).length > 0x7fffffff ? 0x7fffffff : (s).length), (s).bytes
+
+static inline struct cg_str cg_str_of(const char *bytes, size_t length)
+{
+    return (struct cg_str){bytes, length};
+}
+
+/* A slice over a NUL-terminated string; NULL gives the empty slice. */
+static inline struct cg_str cg_str_from(const char *text)
+{
+    return (struct cg_str){text, text == NULL ? 0 : strlen(text)};
+}
+
+static inline bool cg_str_empty(struct cg_str s)
+{
+    return s.length == 0;
+}
+
+bool cg_str_eq(struct cg_str a, struct cg_str b);
+bool cg_str_eq_ci(struct cg_str a, struct cg_str b);
+/* Bytewise order, shorter first on a common prefix: <0, 0, >0. */
+int cg_str_cmp(struct cg_str a, struct cg_str b);
+bool cg_str_starts_with(struct cg_str s, struct cg_str prefix);
+bool cg_str_ends_with(struct cg_str s, struct cg_str suffix);
+
+/* Without leading and trailing SP and HTAB (RFC 9110 5.6.3, OWS). */
+struct cg_str cg_str_trim(struct cg_str s);
+/* From `from` (clamped) to the end; and `[from, from + length)`, clamped. */
+struct cg_str cg_str_skip(struct cg_str s, size_t from);
+struct cg_str cg_str_sub(struct cg_str s, size_t from, size_t length);
+
+/* Index of the first `byte`, or s.length. */
+size_t cg_str_find(struct cg_str s, char byte);
+/*
+ * Cuts the part before the first `separator` off `*rest` into `*ret_part`, and steps `*rest` behind
+ * the separator. False when `*rest` is exhausted (its bytes are then NULL). Empty parts are
+ * returned: "a,,b" gives three.
+ */
+bool cg_str_split(struct cg_str *rest, char separator, struct cg_str *ret_part);
+
+/*
+ * Decimal digits only, the whole slice, at least one, no sign. False on anything else or when the
+ * value exceeds `max`; `*ret_value` is then untouched.
+ */
+bool cg_str_to_u64(struct cg_str s, uint64_t max, uint64_t *ret_value);
+
+/* ASCII, locale-free. */
+static inline char cg_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+static inline bool cg_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+static inline bool cg_is_alpha(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+/* 0..15, or -1. */
+int cg_hex_digit(char c);
+/* RFC 9110 5.6.2, tchar. */
+bool cg_is_tchar(char c);
+/* A non-empty sequence of tchar. */
+bool cg_is_token(struct cg_str s);
+/* Case-sensitive glob in which `*` stands for any run of bytes; all else is literal. */
+bool cg_str_glob(struct cg_str pattern, struct cg_str s);
+
+#endif
