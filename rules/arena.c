@@ -1,0 +1,90 @@
+#include "cachegate/arena.h"
+
+#include "cachegate/assert.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ALIGNMENT = 16, FIRST_BLOCK_BYTES = 4096, BLOCK_BYTES_MAX = 1 << 20 };
+
+struct cg_arena_block {
+    struct cg_arena_block *next;
+    size_t size; /* of `bytes` */
+    size_t used;
+    _Alignas(ALIGNMENT) unsigned char bytes[];
+};
+
+void cg_arena_init(struct cg_arena *arena, size_t ceiling)
+{
+    *arena = (struct cg_arena){.ceiling = ceiling};
+}
+
+void cg_arena_fini(struct cg_arena *arena)
+{
+    struct cg_arena_block *block = arena->blocks;
+    while (block != NULL) {
+        struct cg_arena_block *next = block->next;
+        free(block);
+        block = next;
+    }
+    *arena = (struct cg_arena){.ceiling = arena->ceiling};
+}
+
+/* Blocks double, so that a large arena needs few of them and a small one little memory. */
+static struct cg_arena_block *add_block(struct cg_arena *arena, size_t size)
+{
+    size_t block_size = arena->blocks == NULL ? FIRST_BLOCK_BYTES : arena->blocks->size * 2;
+    if (block_size > BLOCK_BYTES_MAX)
+        block_size = BLOCK_BYTES_MAX;
+    if (block_size < size)
+        block_size = size;
+    CG_ASSERT(block_size < SIZE_MAX - sizeof(struct cg_arena_block));
+    struct cg_arena_block *block = malloc(sizeof *block + block_size);
+    CG_ASSERT(block != NULL);
+    block->size = block_size;
+    block->used = 0;
+    block->next = arena->blocks;
+    arena->blocks = block;
+    return block;
+}
+
+void *cg_arena_alloc(struct cg_arena *arena, size_t size)
+{
+    if (size == 0)
+        size = 1; /* distinct addresses, never NULL */
+    CG_ASSERT(arena->used <= arena->ceiling && size <= arena->ceiling - arena->used);
+    CG_ASSERT(size <= SIZE_MAX - ALIGNMENT);
+    size_t rounded = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    struct cg_arena_block *block = arena->blocks;
+    if (block == NULL || rounded > block->size - block->used)
+        block = add_block(arena, rounded);
+    void *bytes = block->bytes + block->used;
+    block->used += rounded;
+    arena->used += size;
+    return memset(bytes, 0, size);
+}
+
+struct cg_str cg_arena_copy(struct cg_arena *arena, struct cg_str s)
+{
+    CG_ASSERT(s.length < SIZE_MAX);
+    char *copy = cg_arena_alloc(arena, s.length + 1);
+    if (s.length > 0)
+        memcpy(copy, s.bytes, s.length);
+    return cg_str_of(copy, s.length);
+}
+
+struct cg_str cg_arena_printf(struct cg_arena *arena, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    CG_ASSERT(length >= 0);
+    char *text = cg_arena_alloc(arena, (size_t)length + 1);
+    va_start(arguments, format);
+    int written = vsnprintf(text, (size_t)length + 1, format, arguments);
+    va_end(arguments);
+    CG_ASSERT(written == length);
+    return cg_str_of(text, (size_t)length);
+}

@@ -1,0 +1,169 @@
+#include "cachegate/str.h"
+
+bool cg_str_eq(struct cg_str a, struct cg_str b)
+{
+    return a.length == b.length && (a.length == 0 || memcmp(a.bytes, b.bytes, a.length) == 0);
+}
+
+bool cg_str_eq_ci(struct cg_str a, struct cg_str b)
+{
+    if (a.length != b.length)
+        return false;
+    for (size_t i = 0; i < a.length; i++)
+        if (cg_lower(a.bytes[i]) != cg_lower(b.bytes[i]))
+            return false;
+    return true;
+}
+
+int cg_str_cmp(struct cg_str a, struct cg_str b)
+{
+    size_t common = a.length < b.length ? a.length : b.length;
+    int order = common == 0 ? 0 : memcmp(a.bytes, b.bytes, common);
+    if (order != 0)
+        return order;
+    return (a.length > b.length) - (a.length < b.length);
+}
+
+bool cg_str_starts_with(struct cg_str s, struct cg_str prefix)
+{
+    return s.length >= prefix.length && cg_str_eq(cg_str_sub(s, 0, prefix.length), prefix);
+}
+
+bool cg_str_ends_with(struct cg_str s, struct cg_str suffix)
+{
+    return s.length >= suffix.length && cg_str_eq(cg_str_skip(s, s.length - suffix.length), suffix);
+}
+
+static bool is_white_space(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+struct cg_str cg_str_trim(struct cg_str s)
+{
+    while (s.length > 0 && is_white_space(s.bytes[0])) {
+        s.bytes++;
+        s.length--;
+    }
+    while (s.length > 0 && is_white_space(s.bytes[s.length - 1]))
+        s.length--;
+    return s;
+}
+
+struct cg_str cg_str_skip(struct cg_str s, size_t from)
+{
+    if (from == 0)
+        return s; /* NULL + 0 is not defined in C17 */
+    if (from > s.length)
+        from = s.length;
+    return s.bytes == NULL ? s : cg_str_of(s.bytes + from, s.length - from);
+}
+
+struct cg_str cg_str_sub(struct cg_str s, size_t from, size_t length)
+{
+    s = cg_str_skip(s, from);
+    if (length < s.length)
+        s.length = length;
+    return s;
+}
+
+size_t cg_str_find(struct cg_str s, char byte)
+{
+    if (s.length == 0)
+        return 0;
+    const char *found = memchr(s.bytes, byte, s.length);
+    return found == NULL ? s.length : (size_t)(found - s.bytes);
+}
+
+bool cg_str_split(struct cg_str *rest, char separator, struct cg_str *ret_part)
+{
+    if (rest->bytes == NULL)
+        return false;
+    size_t end = cg_str_find(*rest, separator);
+    *ret_part = cg_str_sub(*rest, 0, end);
+    *rest = end == rest->length ? (struct cg_str){NULL, 0} : cg_str_skip(*rest, end + 1);
+    return true;
+}
+
+bool cg_str_to_u64(struct cg_str s, uint64_t max, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    if (s.length == 0)
+        return false;
+    for (size_t i = 0; i < s.length; i++) {
+        if (!cg_is_digit(s.bytes[i]))
+            return false;
+        uint64_t digit = (uint64_t)(s.bytes[i] - '0');
+        if (value > max / 10 || digit > max - value * 10)
+            return false;
+        value = value * 10 + digit;
+    }
+    *ret_value = value;
+    return true;
+}
+
+int cg_hex_digit(char c)
+{
+    if (cg_is_digit(c))
+        return c - '0';
+    c = cg_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool cg_is_tchar(char c)
+{
+    if (cg_is_digit(c) || cg_is_alpha(c))
+        return true;
+    switch (c) {
+    case '!':
+    case '#':
+    case '$':
+    case '%':
+    case '&':
+    case '\'':
+    case '*':
+    case '+':
+    case '-':
+    case '.':
+    case '^':
+    case '_':
+    case '`':
+    case '|':
+    case '~':
+        return true;
+    default: /* of the other 256 - 77 bytes */
+        return false;
+    }
+}
+
+bool cg_is_token(struct cg_str s)
+{
+    for (size_t i = 0; i < s.length; i++)
+        if (!cg_is_tchar(s.bytes[i]))
+            return false;
+    return s.length > 0;
+}
+
+/* Only the last `*` is ever retried: an earlier one can gain nothing by taking more. */
+bool cg_str_glob(struct cg_str pattern, struct cg_str s)
+{
+    size_t p = 0, i = 0;
+    size_t star = pattern.length, retry = 0;
+    while (i < s.length) {
+        if (p < pattern.length && pattern.bytes[p] == '*') {
+            star = p++;
+            retry = i;
+        } else if (p < pattern.length && pattern.bytes[p] == s.bytes[i]) {
+            p++;
+            i++;
+        } else if (star < pattern.length) {
+            p = star + 1;
+            i = ++retry;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.length && pattern.bytes[p] == '*')
+        p++;
+    return p == pattern.length;
+}
