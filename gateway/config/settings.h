@@ -1,0 +1,107 @@
+/*
+ * settings: everything the operator decided, checked and complete.
+ *
+ * Built once from flags, environment and file (in that order of precedence) and immutable from then
+ * on; shared by all threads, borrowed by everybody for the life of the process. Every member has a
+ * row in include/cachegate/tables/options.def, which holds its default, range and sentence.
+ */
+#ifndef GATEWAY_CONFIG_SETTINGS_H
+#define GATEWAY_CONFIG_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cachegate/ruleset.h"
+#include "cachegate/str.h"
+
+enum cg_address_kind { CG_ADDRESS_TCP, CG_ADDRESS_UNIX };
+
+/* `host:port`, `[v6]:port`, `:port` or `unix:/path`. Texts are NUL-terminated, owned. */
+struct cg_address {
+    enum cg_address_kind kind;
+    char *host; /* "" is any address; a name or a literal without brackets */
+    uint16_t port; /* 0 picks one */
+    char *path; /* of a UNIX socket */
+};
+
+/* One place that accepts traffic. */
+struct cg_listener_settings {
+    struct cg_address address;
+    bool tls;            /* uses settings.tls */
+    bool proxy_protocol; /* expects a PROXY line first */
+};
+
+struct cg_tls_settings {
+    char *certificate_file; /* PEM chain; NULL when no listener has TLS */
+    char *key_file;
+    char *minimum_version; /* "1.2" or "1.3" */
+};
+
+struct cg_upstream_settings {
+    char *name; /* "default" when given by --upstream */
+    struct cg_address address;
+    bool tls;
+    char *authority;       /* what the URL said: host or host:port */
+    char *path_prefix;     /* "" or "/base", put before every target */
+    bool preserve_host;    /* send the client's Host (default) or `authority` */
+    char *tls_ca_file;     /* NULL: the system's */
+    char *tls_server_name; /* NULL: the URL's host */
+    bool tls_verify;
+    uint32_t connect_timeout_ms;
+    uint32_t first_byte_timeout_ms;
+    uint32_t between_bytes_timeout_ms;
+    uint32_t total_timeout_ms; /* 0: none */
+    uint32_t keepalive_max;    /* idle connections kept per thread */
+    uint32_t keepalive_ms;     /* how long one may idle */
+    uint32_t connections_max;  /* per thread; more requests queue */
+    uint32_t head_bytes_max;   /* of an answer's header section */
+};
+
+struct cg_limits {
+    size_t request_body_max;   /* 413 above it */
+    size_t request_head_max;   /* 431 above it */
+    uint32_t request_fields_max;
+    size_t response_capture_max; /* of a write's answer, for {response.…} */
+    size_t json_body_max;        /* larger bodies widen */
+    uint32_t json_depth_max;
+    uint32_t purge_instances_max; /* of one write; more widen */
+    size_t flight_buffer;         /* unsent bytes per fetch before the upstream is paused */
+    uint32_t flight_waiters_max;
+    uint32_t flight_wait_ms; /* how long a request waits for another's fetch */
+    uint32_t write_hold_ms;  /* how long a write of unknown outcome keeps its instances busy */
+    uint32_t write_mark_ms;  /* how long a mark lives unless renewed */
+    uint32_t request_timeout_ms; /* a request must have arrived by then */
+    uint32_t idle_timeout_ms;
+    uint32_t send_timeout_ms; /* an answer must make progress within */
+    uint32_t http2_streams_max;
+    uint32_t connections_max; /* over all threads */
+};
+
+struct cg_settings {
+    struct cg_listener_settings *listeners;
+    size_t listener_count;
+    struct cg_tls_settings tls;
+    bool has_admin;
+    struct cg_address admin;
+    struct cg_str admin_token; /* empty: every mutation is refused */
+    struct cg_upstream_settings *upstreams;
+    size_t upstream_count;
+    uint32_t threads;
+    bool cache_enabled;   /* `cache: off`: everything passes; writes purge all the same */
+    char *redis_url;      /* parsed by its own driver; NULL: the embedded store */
+    size_t memory_bytes;  /* of the embedded store, entries and versions */
+    size_t entry_bytes_max; /* a larger answer is passed on, not stored */
+    struct cg_secret secret; /* of the deployment; random per process when none is given */
+    bool secret_given;
+    struct cg_limits limits;
+    char *log_level; /* error, warn, info, debug */
+    bool log_requests;
+    uint32_t drain_timeout_ms;
+    char *via; /* our pseudonym in Via and Cache-Status: "cachegate" */
+    struct cg_ruleset *ruleset; /* owned; never NULL */
+};
+
+struct cg_settings *cg_settings_free(struct cg_settings *settings);
+
+#endif

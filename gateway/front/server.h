@@ -1,0 +1,43 @@
+/*
+ * server: listeners, threads, and the end of both.
+ *
+ * Each thread runs one libh2o loop with its own machine, store handle and upstream client. TCP
+ * listeners are opened per thread with SO_REUSEPORT; UNIX sockets are shared. What a thread needs
+ * from store/ and upstream/ comes through hooks, so that front/ knows neither.
+ */
+#ifndef GATEWAY_FRONT_SERVER_H
+#define GATEWAY_FRONT_SERVER_H
+
+#include "gateway/base/metrics.h"
+#include "gateway/config/settings.h"
+#include "gateway/request/ports.h"
+
+struct st_h2o_context_t;
+struct cg_server;
+
+struct cg_server_hooks {
+    void *owner;
+    /* On the new thread, before its loop turns. Never NULL results: what can fail was done before. */
+    struct cg_store *(*store_open)(void *owner, struct st_h2o_context_t *context,
+                                   struct cg_clock *clock);
+    void (*store_close)(void *owner, struct cg_store *store);
+    struct cg_origin *(*origin_open)(void *owner, struct st_h2o_context_t *context,
+                                     struct cg_clock *clock);
+    void (*origin_close)(void *owner, struct cg_origin *origin);
+};
+
+/* Binds all listeners and starts the threads. NULL and a sentence in *ret_error (to be freed). */
+struct cg_server *cg_server_start(const struct cg_settings *settings,
+                                  const struct cg_server_hooks *hooks, struct cg_book *book,
+                                  char **ret_error);
+/* Where it listens, ports resolved: "127.0.0.1:8080 unix:/run/x". Borrowed. */
+const char *cg_server_addresses(const struct cg_server *server);
+/* Stops accepting, says goodbye (Connection: close, GOAWAY), waits for requests in flight. */
+void cg_server_drain(struct cg_server *server, uint32_t timeout_ms);
+/* Ends the threads. Requests still in flight are cut. Returns NULL. */
+struct cg_server *cg_server_stop(struct cg_server *server);
+/* For livez: how many loops turned within the last `within_ms`. */
+unsigned cg_server_loops_alive(const struct cg_server *server, uint32_t within_ms);
+unsigned cg_server_threads(const struct cg_server *server);
+
+#endif

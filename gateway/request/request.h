@@ -1,0 +1,66 @@
+/*
+ * request: the life of one client's request, and what all requests of a thread share.
+ *
+ * The front calls cg_request_start with the parsed request; from then on the machine drives the
+ * client through its port (ports.h) and the front reports two events. The machine decides nothing
+ * itself: policy is called (plan.h, verdict.h, purge.h).
+ */
+#ifndef GATEWAY_REQUEST_REQUEST_H
+#define GATEWAY_REQUEST_REQUEST_H
+
+#include "cachegate/plan.h"
+#include "gateway/base/metrics.h"
+#include "gateway/request/ports.h"
+
+struct cg_request;
+struct cg_flights;
+
+/* The numbers the machines obey; filled from settings. */
+struct cg_machine_limits {
+    size_t response_capture_max;
+    size_t json_body_max;
+    uint32_t json_depth_max;
+    uint32_t purge_instances_max;
+    size_t entry_bytes_max;
+    size_t flight_buffer;
+    uint32_t flight_waiters_max;
+    uint32_t flight_wait_ms;
+    uint32_t write_hold_ms;
+    uint32_t write_mark_ms;
+};
+
+/* What all requests of one thread share. All borrowed but `flights`. */
+struct cg_machine {
+    const struct cg_ruleset *ruleset;
+    struct cg_machine_limits limits;
+    struct cg_store *store;
+    struct cg_origin *origin;
+    struct cg_clock *clock;
+    struct cg_sheet *sheet;
+    struct cg_str via;
+    bool log_requests;
+    uint64_t writer_seed[2];  /* random; writer ids are this and a counter */
+    uint64_t writer_count;
+    struct cg_flights *flights; /* owned */
+    size_t live; /* requests and flights that exist; 0 means drained */
+};
+
+void cg_machine_init(struct cg_machine *machine); /* after the other members were set */
+/* `live` must be 0. */
+void cg_machine_fini(struct cg_machine *machine);
+
+/*
+ * Takes up a request. `facts` and all it points to are borrowed until cg_request_client_gone. The
+ * client may be answered before this returns. The handle is valid until cg_request_client_gone.
+ */
+void cg_request_start(struct cg_machine *machine, struct cg_client *client,
+                      const struct cg_request_facts *facts, struct cg_request **ret_request);
+/* The bytes of the last send were taken; another may follow. */
+void cg_request_client_ready(struct cg_request *request);
+/*
+ * The client is done with or has left: its memory goes away when this returns. Always called, once,
+ * also after a whole answer. A write goes on without it.
+ */
+void cg_request_client_gone(struct cg_request *request);
+
+#endif

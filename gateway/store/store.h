@@ -1,0 +1,103 @@
+/*
+ * store: the only door to stored answers and to the versions that keep them honest.
+ *
+ * A driver (memory.c, later redis.c) implements cg_store_port; a handle belongs to one thread, and
+ * handles of one process share what they stand for. Answers come through callbacks, possibly before
+ * the call returns; results are valid during the callback only. Requests (struct cg_store_lookup …)
+ * are borrowed until the callback has returned.
+ *
+ * The contract that every driver keeps (DESIGN.md, "Versions"):
+ * - A purge that was acknowledged is seen by every lookup that starts afterwards, on any handle.
+ * - Tokens are never used twice, not even for another instance.
+ * - An instance whose version was lost (evicted, expired) reads ABSENT, and later gets a token that
+ *   was never seen: losing a version can only cause misses.
+ * - A mark (write intent) keeps its instances BUSY until every writer released it or its deadline
+ *   passed. Releasing with `renew`, and dropping an expired mark, gives a new token.
+ */
+#ifndef GATEWAY_STORE_STORE_H
+#define GATEWAY_STORE_STORE_H
+
+#include "cachegate/ban.h"
+#include "cachegate/blob.h"
+#include "cachegate/key.h"
+#include "cachegate/version.h"
+
+struct cg_store;
+
+enum cg_store_result {
+    CG_STORE_OK,
+    CG_STORE_UNAVAILABLE, /* nothing is known: reads pass, purges are the driver's journal to keep */
+    CG_STORE_FULL,        /* a fill had no room */
+};
+
+/* Who marked: unique per write, over all gateways. */
+struct cg_writer {
+    uint8_t id[CG_DIGEST_BYTES];
+};
+
+struct cg_store_view {
+    enum cg_store_result result;
+    struct cg_blob *entry; /* NULL when there is none; take a reference to keep it */
+    struct cg_version versions[CG_INSTANCES_MAX]; /* in the order asked */
+    struct cg_epoch epoch;
+    struct cg_bans *bans; /* complete up to `epoch`; take a reference to keep it; NULL only when
+                             unavailable */
+};
+
+typedef void (*cg_store_view_fn)(void *owner, const struct cg_store_view *view);
+typedef void (*cg_store_done_fn)(void *owner, enum cg_store_result result);
+
+struct cg_store_stats {
+    uint64_t entries;
+    uint64_t entry_bytes;
+    uint64_t versions;
+    uint64_t evictions;
+    uint64_t bans;
+};
+
+struct cg_store_health {
+    const char *backend;   /* "memory", "redis" */
+    bool available;
+    double latency_ms;     /* of the last operation measured; 0 for memory */
+    const char *breaker;   /* "closed", "open", "half-open" */
+};
+
+struct cg_store_port {
+    /* The entry under `key` and the versions of `instances`, as of one moment after the call. */
+    void (*lookup)(struct cg_store *store, const struct cg_key *key,
+                   const struct cg_instance *instances, size_t count, cg_store_view_fn answer,
+                   void *owner);
+    /*
+     * Before a fetch: creates the versions that are absent and answers all of them, with the epoch
+     * (view.entry is NULL). Acknowledged before it answers.
+     */
+    void (*prepare)(struct cg_store *store, const struct cg_instance *instances, size_t count,
+                    cg_store_view_fn answer, void *owner);
+    /* Puts an encoded entry (entry.h) under `key` for at most `lifetime_ms`. Takes a reference. */
+    void (*fill)(struct cg_store *store, const struct cg_key *key, struct cg_blob *entry,
+                 uint64_t lifetime_ms, cg_store_done_fn answer, void *owner);
+    /* A new token for each instance (or none at all, where nothing can be written). */
+    void (*purge)(struct cg_store *store, const struct cg_instance *instances, size_t count,
+                  cg_store_done_fn answer, void *owner);
+    /* Marks the instances busy for `writer` until `deadline_ms`; again with a later one renews. */
+    void (*mark)(struct cg_store *store, const struct cg_instance *instances, size_t count,
+                 const struct cg_writer *writer, int64_t deadline_ms, cg_store_done_fn answer,
+                 void *owner);
+    /* Ends the writer's marks. `renew` says instance by instance whether the version changes; it
+     * does so even where the mark was lost. */
+    void (*release)(struct cg_store *store, const struct cg_instance *instances, const bool *renew,
+                    size_t count, const struct cg_writer *writer, cg_store_done_fn answer,
+                    void *owner);
+    /* Appends open patterns to the ban list and moves the epoch, at once. */
+    void (*ban)(struct cg_store *store, const struct cg_ban *bans, size_t count,
+                cg_store_done_fn answer, void *owner);
+    void (*flush)(struct cg_store *store, cg_store_done_fn answer, void *owner);
+    void (*stats)(struct cg_store *store, struct cg_store_stats *ret_stats);
+    void (*health)(struct cg_store *store, struct cg_store_health *ret_health);
+};
+
+struct cg_store {
+    const struct cg_store_port *port;
+};
+
+#endif

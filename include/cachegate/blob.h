@@ -1,0 +1,29 @@
+/*
+ * blob: immutable, reference-counted bytes. Stored entries are blobs, so a hit is served from the
+ * store's own memory: whoever delivers it holds a reference, on any thread.
+ */
+#ifndef CACHEGATE_BLOB_H
+#define CACHEGATE_BLOB_H
+
+#include <stdatomic.h>
+
+#include "cachegate/str.h"
+
+struct cg_blob {
+    atomic_uint references;
+    size_t length;
+    char bytes[];
+};
+
+/* A copy of the bytes with one reference. */
+struct cg_blob *cg_blob_create(struct cg_str bytes);
+struct cg_blob *cg_blob_ref(struct cg_blob *blob);
+/* Takes NULL; returns NULL. */
+struct cg_blob *cg_blob_unref(struct cg_blob *blob);
+
+static inline struct cg_str cg_blob_str(const struct cg_blob *blob)
+{
+    return (struct cg_str){blob->bytes, blob->length};
+}
+
+#endif

@@ -1,0 +1,107 @@
+/*
+ * plan: one request, classified. A pure function of the ruleset and the request's bytes: what
+ * `explain` prints and what the request machine acts on.
+ *
+ * The canonical request is: host, path (unreserved characters decoded, other escapes upper-cased,
+ * `%2F` kept), query (sorted by name unless the route says otherwise, filtered as `key.query`
+ * says), key headers, key cookies, scope parts, identity digest: all length-prefixed, so no two
+ * different requests spell the same. A cacheable miss forwards exactly that target, so what is keyed
+ * is what is forwarded (DESIGN.md section 4).
+ */
+#ifndef CACHEGATE_PLAN_H
+#define CACHEGATE_PLAN_H
+
+#include "cachegate/fields.h"
+#include "cachegate/reason.h"
+#include "cachegate/ruleset.h"
+#include "cachegate/version.h"
+
+/* A request as it arrived, already past the syntax checks of http1_request.h. All borrowed. */
+struct cg_request_facts {
+    struct cg_str method;
+    struct cg_str scheme;    /* of the client's connection: "http" or "https" */
+    struct cg_str authority; /* Host or :authority */
+    struct cg_str target;    /* path and query as sent */
+    const struct cg_fields *fields;
+    struct cg_str body;
+    bool has_body;
+    struct cg_str peer_address; /* text, for X-Forwarded-For */
+    bool http2;
+};
+
+enum cg_plan_kind {
+    CG_PLAN_LOOKUP, /* look up, on a miss fetch and store */
+    CG_PLAN_PASS,   /* forward */
+    CG_PLAN_WRITE,  /* forward, then purge (cg_purge_*) */
+    CG_PLAN_REFUSE, /* answer `refuse_status` */
+};
+
+struct cg_identity {
+    bool present;          /* some source was sent */
+    uint8_t digest[32];    /* of the joined sources; of nothing for the anonymous partition */
+    struct cg_str user;    /* plain value of the source named `user`; empty when not sent */
+};
+
+struct cg_plan {
+    enum cg_plan_kind kind;
+    enum cg_reason reason;
+    struct cg_str detail; /* the field or part that the reason is about; may be empty */
+    unsigned refuse_status;
+    const struct cg_route *route; /* NULL: none matched */
+    struct cg_str captures[CG_HOLES_MAX];
+    unsigned upstream;
+    struct cg_path path;
+    struct cg_query query;
+    struct cg_identity identity;
+    bool head;         /* the method is HEAD */
+    bool has_range;
+    bool credentialed; /* carries a credential (identity sources included): matters for shared scope */
+    struct cg_str target; /* to forward: canonical for LOOKUP, as sent otherwise */
+    /* For LOOKUP only. */
+    struct cg_str canonical;
+    struct cg_key key;
+    struct cg_instance instances[CG_INSTANCES_MAX];
+    struct cg_str instance_names[CG_INSTANCES_MAX]; /* readable, for explain; only with `explain` */
+    size_t instance_count;
+};
+
+/* `explain` also fills the readable names. Everything it points to is in `arena` or borrowed. */
+void cg_plan_make(const struct cg_ruleset *ruleset, const struct cg_request_facts *facts,
+                  bool explain, struct cg_arena *arena, struct cg_plan *ret_plan);
+
+/*
+ * Instances by kind. Own path: of an upstream, for every user and query. User: everything that is
+ * partitioned by that identity (plain user value where the rules name one, else the digest).
+ */
+void cg_instance_of_path(const struct cg_ruleset *ruleset, unsigned upstream,
+                         const struct cg_path *path, struct cg_arena *arena,
+                         struct cg_instance *ret_instance);
+void cg_instance_of_user(const struct cg_ruleset *ruleset, const struct cg_identity *identity,
+                         struct cg_arena *arena, struct cg_instance *ret_instance);
+/*
+ * A shape with its holes filled in. `lacking` names the twin that stands for requests which do not
+ * send some query parameter of the shape: every purge of an instance purges its twin as well
+ * (CONSISTENCY row 16). `user` non-empty: audience self.
+ */
+void cg_instance_of_shape(const struct cg_ruleset *ruleset, unsigned shape,
+                          const struct cg_str values[CG_HOLES_MAX], bool lacking,
+                          struct cg_str user, struct cg_arena *arena,
+                          struct cg_instance *ret_instance);
+
+/*
+ * The signature of the request's values for the names in a Vary list (comma-separated, lower-case):
+ * trimmed, lines joined, Accept-Encoding folded to the codings that matter (RFC 9110 12.5.5).
+ */
+struct cg_str cg_vary_signature(struct cg_str names, const struct cg_fields *fields,
+                                struct cg_arena *arena);
+
+/*
+ * The fields to send upstream: end-to-end ones; X-Forwarded-For/-Proto/-Host and Via set (client
+ * ones replaced); method overrides and X-Original-URL/X-Rewrite-URL dropped for safe methods; for
+ * LOOKUP also conditional fields, Range and, with `forward: keyed`, all that is neither keyed nor
+ * well known. Host and framing fields are not among them. False when there are too many fields.
+ */
+bool cg_forward_fields(const struct cg_plan *plan, const struct cg_request_facts *facts,
+                       struct cg_str via, struct cg_arena *arena, struct cg_fields *ret_fields);
+
+#endif

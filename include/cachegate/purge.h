@@ -1,0 +1,65 @@
+/*
+ * purge: what a write makes wrong (DESIGN.md section 2 "invalidate", CONSISTENCY rows 16 to 25).
+ *
+ * Before the write is forwarded: the instances that are known from the request, to be marked busy.
+ * After its answer: what to purge for good. A value that cannot be had widens its pattern to an
+ * open purge: too much, never too little. Pure; duplicates removed; order is stable.
+ */
+#ifndef CACHEGATE_PURGE_H
+#define CACHEGATE_PURGE_H
+
+#include "cachegate/ban.h"
+#include "cachegate/plan.h"
+
+struct cg_purge_limits {
+    size_t json_body_max;
+    size_t json_depth_max;
+    size_t instances_max; /* more: one open purge instead, per clause */
+};
+
+struct cg_purge_set {
+    struct cg_instance *instances; /* in the arena */
+    struct cg_str *names;          /* readable; only with `explain` */
+    size_t instance_count;
+    struct cg_ban *bans;
+    size_t ban_count;
+    unsigned widened;      /* clauses that became open because a value was missing */
+    struct cg_str widened_detail; /* the first one: which value, and why */
+};
+
+/* What the upstream answered, as far as it is known. */
+struct cg_write_answer {
+    bool known;      /* false: timeout, cut before the head, nobody knows */
+    unsigned status; /* when known */
+    const struct cg_fields *fields; /* NULL when not known */
+    struct cg_str body;
+    bool body_complete; /* false: larger than the capture limit, or cut */
+};
+
+/* Whether {response.…} values or conditions need the answer's body before purging can be decided. */
+bool cg_purge_needs_answer_body(const struct cg_plan *plan);
+/* 2xx, 3xx, 5xx and unknown outcomes purge; 4xx and 1xx do not. */
+bool cg_purge_applies(const struct cg_write_answer *answer);
+
+/* Instances to mark: conditions count as true, clauses with {response.…} values are left out. */
+void cg_purge_before(const struct cg_ruleset *ruleset, const struct cg_plan *plan,
+                     const struct cg_request_facts *facts, const struct cg_purge_limits *limits,
+                     bool explain, struct cg_arena *arena, struct cg_purge_set *ret_set);
+/* What the write purges, given its answer; empty unless cg_purge_applies. */
+void cg_purge_after(const struct cg_ruleset *ruleset, const struct cg_plan *plan,
+                    const struct cg_request_facts *facts, const struct cg_write_answer *answer,
+                    const struct cg_purge_limits *limits, struct cg_arena *arena,
+                    struct cg_purge_set *ret_set);
+
+/* For the admin API. False when the text is no pattern (then `problems` says why). */
+bool cg_purge_of_pattern(const struct cg_ruleset *ruleset, struct cg_str pattern,
+                         struct cg_arena *arena, struct cg_problems *problems,
+                         struct cg_purge_set *set);
+/* `values` in the order of group->params. */
+void cg_purge_of_group(const struct cg_ruleset *ruleset, const struct cg_group *group,
+                       const struct cg_str *values, struct cg_arena *arena,
+                       struct cg_purge_set *set);
+void cg_purge_of_user(const struct cg_ruleset *ruleset, struct cg_str user, struct cg_arena *arena,
+                      struct cg_purge_set *set);
+
+#endif

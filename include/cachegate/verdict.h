@@ -1,0 +1,83 @@
+/*
+ * verdict: may this stored answer be used; may this new answer be stored. Pure policy
+ * (RFC 9111 3, 4; DESIGN.md sections 2 and 5): facts in, a verdict and its reason out.
+ */
+#ifndef CACHEGATE_VERDICT_H
+#define CACHEGATE_VERDICT_H
+
+#include "cachegate/ban.h"
+#include "cachegate/entry.h"
+#include "cachegate/plan.h"
+
+/* ---- on reading ---- */
+
+enum cg_verdict_kind {
+    CG_VERDICT_HIT,
+    CG_VERDICT_STALE,     /* serve it and refresh it: inside stale-while-revalidate */
+    CG_VERDICT_SELECT,    /* a Vary marker: look again under key(canonical, signature) */
+    CG_VERDICT_MISS,      /* fetch and store */
+    CG_VERDICT_PASS,      /* a version is busy: fetch, do not store, do not join */
+};
+
+struct cg_verdict {
+    enum cg_verdict_kind kind;
+    enum cg_reason reason;
+    uint64_t age_s;           /* current age (RFC 9111 4.2.3), for HIT and STALE */
+    int64_t ttl_s;            /* seconds left, negative when stale */
+    bool usable_if_error;     /* MISS: expired by time but valid by version, and inside
+                                 stale-if-error: keep it in case the upstream fails */
+};
+
+/*
+ * `entry` may be NULL. `versions` are those of plan->instances, just read. `variant` is what was
+ * looked up ("" the first time). An entry must name exactly the plan's instances with exactly these
+ * tokens, the plan's canonical request and this variant; version-dead entries are good for nothing.
+ */
+struct cg_verdict cg_verdict_of(const struct cg_entry *entry, const struct cg_plan *plan,
+                                struct cg_str variant, const struct cg_version *versions,
+                                struct cg_epoch epoch, const struct cg_bans *bans, int64_t now_ms);
+
+/* ---- on storing ---- */
+
+struct cg_storable {
+    bool store;
+    enum cg_reason reason; /* STORED, or why not */
+    uint64_t initial_age_ms;
+    uint64_t lifetime_ms;
+    uint64_t stale_while_revalidate_ms;
+    uint64_t stale_if_error_ms;
+    bool must_revalidate;
+    struct cg_str vary; /* normalised list, empty without Vary; an encoded answer without Vary is
+                           treated as if it said Vary: Accept-Encoding */
+};
+
+/* `request_at_ms` and `response_at_ms`: when the request left and the head arrived. */
+void cg_storable_of(const struct cg_plan *plan, const struct cg_request_facts *facts,
+                    unsigned status, const struct cg_fields *fields, int64_t request_at_ms,
+                    int64_t response_at_ms, struct cg_arena *arena, struct cg_storable *ret_storable);
+/* The fields that are stored: without hop-by-hop, Set-Cookie, Age, framing and our own ones. */
+bool cg_stored_fields(const struct cg_fields *fields, struct cg_arena *arena,
+                      struct cg_fields *ret_fields);
+
+/* ---- what the client is told ---- */
+
+struct cg_reply_facts {
+    bool hit; /* answered from the store */
+    enum cg_reason reason;    /* of the verdict or plan */
+    enum cg_reason not_stored; /* forwarded: STORED, or why not; NOT_STORABLE for passes */
+    struct cg_str detail;     /* of the plan, may be empty */
+    int64_t ttl_s;
+    uint64_t age_s;
+    bool collapsed;           /* waited for another request's fetch */
+    unsigned forward_status;  /* upstream's status when it differs from what is sent; 0: none */
+    struct cg_str via;        /* our pseudonym, also the name in Cache-Status */
+};
+
+/*
+ * The reply's fields: `fields` without hop-by-hop and framing ones, then Age (hits), Via and
+ * Cache-Status (RFC 9211), appended behind those of caches before us. False: too many fields.
+ */
+bool cg_reply_fields(const struct cg_fields *fields, const struct cg_reply_facts *facts,
+                     struct cg_arena *arena, struct cg_fields *ret_fields);
+
+#endif
