@@ -1,0 +1,129 @@
+#include "cachegate/str.h"
+
+#include <criterion/criterion.h>
+
+static struct cg_str none(void)
+{
+    return (struct cg_str){NULL, 0};
+}
+
+Test(str, comparisons_are_of_bytes_and_take_null_slices)
+{
+    cr_expect(cg_str_eq(CG_STR("a\0b"), CG_STR("a\0b")));
+    cr_expect_not(cg_str_eq(CG_STR("a\0b"), CG_STR("a\0c")));
+    cr_expect_not(cg_str_eq(CG_STR("ab"), CG_STR("a")));
+    cr_expect(cg_str_eq(none(), CG_STR("")));
+    cr_expect(cg_str_eq_ci(CG_STR("Content-LENGTH"), CG_STR("content-length")));
+    cr_expect_not(cg_str_eq_ci(CG_STR("a["), CG_STR("a{")), "only letters fold");
+    cr_expect_not(cg_str_eq_ci(CG_STR("\xc4"), CG_STR("\xe4")), "only ASCII folds");
+    cr_expect_lt(cg_str_cmp(CG_STR("a"), CG_STR("b")), 0);
+    cr_expect_lt(cg_str_cmp(CG_STR("a"), CG_STR("ab")), 0);
+    cr_expect_gt(cg_str_cmp(CG_STR("\xff"), CG_STR("a")), 0, "bytes are unsigned");
+    cr_expect_eq(cg_str_cmp(none(), CG_STR("")), 0);
+    cr_expect_lt(cg_str_cmp(none(), CG_STR("a")), 0);
+    cr_expect(cg_str_starts_with(CG_STR("abc"), CG_STR("ab")));
+    cr_expect_not(cg_str_starts_with(CG_STR("a"), CG_STR("ab")));
+    cr_expect(cg_str_starts_with(none(), CG_STR("")));
+    cr_expect(cg_str_ends_with(CG_STR("abc"), CG_STR("bc")));
+    cr_expect_not(cg_str_ends_with(CG_STR("c"), CG_STR("bc")));
+}
+
+Test(str, parts_are_clamped_to_the_slice)
+{
+    cr_expect(cg_str_eq(cg_str_skip(CG_STR("abc"), 1), CG_STR("bc")));
+    cr_expect(cg_str_empty(cg_str_skip(CG_STR("abc"), 9)));
+    cr_expect(cg_str_empty(cg_str_skip(none(), 9)));
+    cr_expect(cg_str_eq(cg_str_sub(CG_STR("abc"), 1, 1), CG_STR("b")));
+    cr_expect(cg_str_eq(cg_str_sub(CG_STR("abc"), 1, SIZE_MAX), CG_STR("bc")));
+    cr_expect(cg_str_eq(cg_str_trim(CG_STR(" \t a b \t")), CG_STR("a b")));
+    cr_expect(cg_str_empty(cg_str_trim(CG_STR(" \t "))));
+    cr_expect(cg_str_eq(cg_str_trim(CG_STR("\n")), CG_STR("\n")), "OWS has no line ends");
+    cr_expect_eq(cg_str_find(CG_STR("abc"), 'c'), 2);
+    cr_expect_eq(cg_str_find(CG_STR("abc"), 'x'), 3);
+    cr_expect_eq(cg_str_find(none(), 'x'), 0);
+}
+
+Test(str, split_gives_empty_parts_and_then_ends)
+{
+    struct cg_str rest = CG_STR("a,,b,"), part;
+    const char *parts[] = {"a", "", "b", ""};
+    for (size_t i = 0; i < 4; i++) {
+        cr_assert(cg_str_split(&rest, ',', &part));
+        cr_expect(cg_str_eq(part, cg_str_from(parts[i])), "part %zu", i);
+    }
+    cr_expect_not(cg_str_split(&rest, ',', &part));
+    cr_expect_null(rest.bytes);
+    rest = CG_STR("");
+    cr_expect(cg_str_split(&rest, ',', &part), "an empty text is one empty part");
+    cr_expect_not(cg_str_split(&rest, ',', &part));
+}
+
+Test(str, numbers_are_digits_within_the_limit)
+{
+    static const struct {
+        const char *text;
+        uint64_t max;
+        bool valid;
+        uint64_t value;
+    } rows[] = {
+        {"0", 0, true, 0},
+        {"007", 10, true, 7},
+        {"10", 10, true, 10},
+        {"11", 10, false, 0},
+        {"18446744073709551615", UINT64_MAX, true, UINT64_MAX},
+        {"18446744073709551616", UINT64_MAX, false, 0},
+        {"99999999999999999999999", UINT64_MAX, false, 0},
+        {"", 10, false, 0},
+        {"-1", 10, false, 0},
+        {"+1", 10, false, 0},
+        {" 1", 10, false, 0},
+        {"1 ", 10, false, 0},
+        {"0x1", 10, false, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint64_t value = 4711;
+        bool valid = cg_str_to_u64(cg_str_from(rows[i].text), rows[i].max, &value);
+        cr_expect_eq(valid, rows[i].valid, "'%s'", rows[i].text);
+        cr_expect_eq(value, rows[i].valid ? rows[i].value : 4711, "'%s'", rows[i].text);
+    }
+}
+
+Test(str, token_bytes_are_those_of_rfc_9110)
+{
+    struct cg_str others = CG_STR("!#$%&'*+-.^_`|~");
+    for (int c = -128; c < 128; c++) {
+        bool expected = cg_is_digit((char)c) || cg_is_alpha((char)c) ||
+                        cg_str_find(others, (char)c) < others.length;
+        cr_expect_eq(cg_is_tchar((char)c), expected, "byte %d", c);
+    }
+    cr_expect(cg_is_token(CG_STR("X-a_1")));
+    cr_expect_not(cg_is_token(CG_STR("")));
+    cr_expect_not(cg_is_token(CG_STR("a b")));
+    cr_expect_eq(cg_hex_digit('f'), 15);
+    cr_expect_eq(cg_hex_digit('F'), 15);
+    cr_expect_eq(cg_hex_digit('9'), 9);
+    cr_expect_eq(cg_hex_digit('g'), -1);
+    cr_expect_eq(cg_hex_digit(' '), -1);
+}
+
+Test(str, glob_stars_stand_for_any_run)
+{
+    static const struct {
+        const char *pattern, *text;
+        bool matches;
+    } rows[] = {
+        {"", "", true},         {"", "a", false},
+        {"*", "", true},        {"*", "abc", true},
+        {"a*", "abc", true},    {"*c", "abc", true},
+        {"a*c", "abc", true},   {"a*c", "ac", true},
+        {"a*c", "abcd", false}, {"abc", "abc", true},
+        {"abc", "abd", false},  {"*a*b*", "xxaxxbxx", true},
+        {"*ab", "aab", true},   {"*aab", "aaaab", true},
+        {"**", "", true},       {"a*b*c", "abbb", false},
+        {"a?c", "abc", false},  {"a", "A", false},
+        {"a*", "", false},      {"utm_*", "utm_source", true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        cr_expect_eq(cg_str_glob(cg_str_from(rows[i].pattern), cg_str_from(rows[i].text)),
+                     rows[i].matches, "'%s' on '%s'", rows[i].pattern, rows[i].text);
+}
