@@ -254,5 +254,11 @@ const struct cg_route *cg_ruleset_route(const struct cg_ruleset *ruleset, struct
                                         struct cg_str host, const struct cg_path *path,
                                         struct cg_str captures[CG_HOLES_MAX]);
 const struct cg_group *cg_ruleset_group(const struct cg_ruleset *ruleset, struct cg_str name);
+/*
+ * Whether a request field of that (lower-case) name looks like identity or credential: it matches
+ * one of credential_names and is not in the built-in table of exemptions. Ask here rather than
+ * matching the globs directly. `cookie` is not among them: cookies count one by one.
+ */
+bool cg_identity_is_credential(const struct cg_identity_rules *identity, struct cg_str name);
 
 #endif
