@@ -155,10 +155,10 @@ bool cg_node_known_keys(const struct cg_node *map, const char *const *names, siz
         join_names(names, count, all, sizeof all);
         if (nearest != NULL)
             cg_problem_add(problems, CG_PROBLEM_ERROR, map->keys[i],
-                           "unknown key `%.*s`; did you mean `%s`?", CG_STR_ARG(key), nearest);
+                           "unknown key `%.*s`; did you mean `%s`?", CG_STR_SHOWN(key), nearest);
         else
             cg_problem_add(problems, CG_PROBLEM_ERROR, map->keys[i],
-                           "unknown key `%.*s`; expected one of: %s", CG_STR_ARG(key), all);
+                           "unknown key `%.*s`; expected one of: %s", CG_STR_SHOWN(key), all);
     }
     return known;
 }
@@ -197,10 +197,10 @@ bool cg_node_choice(const struct cg_node *node, const char *const *names, size_t
     const char *nearest = cg_nearest_name(node->text, names, count);
     if (nearest != NULL)
         cg_problem_add(problems, CG_PROBLEM_ERROR, node, "`%.*s`: did you mean `%s`?",
-                       CG_STR_ARG(node->text), nearest);
+                       CG_STR_SHOWN(node->text), nearest);
     else
         cg_problem_add(problems, CG_PROBLEM_ERROR, node, "`%.*s`: expected one of: %s",
-                       CG_STR_ARG(node->text), all);
+                       CG_STR_SHOWN(node->text), all);
     return false;
 }
 
@@ -246,11 +246,11 @@ bool cg_node_duration_ms(const struct cg_node *node, uint64_t max_ms, struct cg_
         return false;
     if (valid)
         cg_problem_add(problems, CG_PROBLEM_ERROR, node, "`%.*s` is more than the longest, %llus",
-                       CG_STR_ARG(node->text), (unsigned long long)(max_ms / 1000));
+                       CG_STR_SHOWN(node->text), (unsigned long long)(max_ms / 1000));
     else if (node->kind == CG_NODE_SCALAR)
         cg_problem_add(problems, CG_PROBLEM_ERROR, node,
                        "`%.*s` is no duration; expected 250ms, 30s, 5m, 1h or 1d",
-                       CG_STR_ARG(node->text));
+                       CG_STR_SHOWN(node->text));
     else
         cg_problem_add(problems, CG_PROBLEM_ERROR, node,
                        "expected a duration (250ms, 30s, 5m, 1h, 1d), found %s",
@@ -278,11 +278,11 @@ bool cg_node_size(const struct cg_node *node, uint64_t max_bytes, struct cg_prob
         return false;
     if (valid)
         cg_problem_add(problems, CG_PROBLEM_ERROR, node,
-                       "`%.*s` is more than the largest, %llu bytes", CG_STR_ARG(node->text),
+                       "`%.*s` is more than the largest, %llu bytes", CG_STR_SHOWN(node->text),
                        (unsigned long long)max_bytes);
     else if (node->kind == CG_NODE_SCALAR)
         cg_problem_add(problems, CG_PROBLEM_ERROR, node,
-                       "`%.*s` is no size; expected 64KB, 256MB or 1GB", CG_STR_ARG(node->text));
+                       "`%.*s` is no size; expected 64KB, 256MB or 1GB", CG_STR_SHOWN(node->text));
     else
         cg_problem_add(problems, CG_PROBLEM_ERROR, node,
                        "expected a size (64KB, 256MB, 1GB), found %s",
@@ -306,10 +306,10 @@ bool cg_node_bool(const struct cg_node *node, struct cg_problems *problems, bool
     if (node->kind == CG_NODE_SCALAR && node->quoted)
         cg_problem_add(problems, CG_PROBLEM_ERROR, node,
                        "`%.*s` in quotes is text; expected on or off without quotes",
-                       CG_STR_ARG(node->text));
+                       CG_STR_SHOWN(node->text));
     else if (node->kind == CG_NODE_SCALAR)
         cg_problem_add(problems, CG_PROBLEM_ERROR, node, "`%.*s`: expected on or off",
-                       CG_STR_ARG(node->text));
+                       CG_STR_SHOWN(node->text));
     else
         cg_problem_add(problems, CG_PROBLEM_ERROR, node, "expected on or off, found %s",
                        cg_node_kind_text(node->kind));

@@ -20,6 +20,7 @@
 
 enum {
     CG_HOLES_MAX = 8,          /* placeholders in one pattern */
+    CG_PATTERN_BYTES_MAX = 4096,
     CG_PATTERN_SEGMENTS_MAX = 32,
     CG_PATTERN_TERMS_MAX = 8,  /* query constraints in one pattern */
     CG_ROUTE_SHAPES_MAX = 24,  /* shapes that can match one cached route */

@@ -47,6 +47,8 @@ struct cg_problems {
     size_t error_count;
 };
 
+/* For messages: as CG_STR_ARG, but only the beginning of a long text. */
+#define CG_STR_SHOWN(s) CG_STR_ARG(cg_str_sub((s), 0, 80))
 /*
  * `where` may be NULL: then file is "" and line 0. Control bytes of the message become `?`, and a
  * message over CG_PROBLEM_BYTES_MAX is cut. When the list is full an error takes the place of a
