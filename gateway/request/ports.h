@@ -46,29 +46,29 @@ struct cg_client {
 
 enum cg_origin_outcome {
     CG_ORIGIN_COMPLETE,
-    CG_ORIGIN_UNRESOLVED,         /* its name has no address */
-    CG_ORIGIN_REFUSED,            /* no connection */
+    CG_ORIGIN_UNRESOLVED, /* its name has no address */
+    CG_ORIGIN_REFUSED,    /* no connection */
     CG_ORIGIN_CONNECT_TIMEOUT,
-    CG_ORIGIN_TLS_FAILED,         /* handshake or certificate */
-    CG_ORIGIN_QUEUE_FULL,         /* connections_max reached and the queue too */
+    CG_ORIGIN_TLS_FAILED, /* handshake or certificate */
+    CG_ORIGIN_QUEUE_FULL, /* connections_max reached and the queue too */
     CG_ORIGIN_FIRST_BYTE_TIMEOUT,
     CG_ORIGIN_BETWEEN_BYTES_TIMEOUT,
     CG_ORIGIN_TOTAL_TIMEOUT,
-    CG_ORIGIN_BAD_ANSWER,         /* not HTTP, or ambiguous framing */
-    CG_ORIGIN_CUT,                /* the connection ended before the answer did */
+    CG_ORIGIN_BAD_ANSWER, /* not HTTP, or ambiguous framing */
+    CG_ORIGIN_CUT,        /* the connection ended before the answer did */
 };
 
 struct cg_origin_request {
-    unsigned upstream;              /* index into settings.upstreams */
+    unsigned upstream; /* index into settings.upstreams */
     struct cg_str method;
     struct cg_str target;           /* path and query */
     struct cg_str authority;        /* the client's Host */
     const struct cg_fields *fields; /* end-to-end fields to send, Host and framing not among them */
     struct cg_str body;
-    bool has_body;                  /* Content-Length is sent, 0 included */
-    bool may_retry;                 /* idempotent: once more on a fresh connection when a reused one
-                                       died before its first byte (RFC 9110 9.2.2) */
-};                                  /* all borrowed until on_end or cancel */
+    bool has_body;  /* Content-Length is sent, 0 included */
+    bool may_retry; /* idempotent: once more on a fresh connection when a reused one
+                       died before its first byte (RFC 9110 9.2.2) */
+};                  /* all borrowed until on_end or cancel */
 
 struct cg_origin_head {
     unsigned status;
@@ -125,7 +125,7 @@ struct cg_timer {
 
 struct cg_clock;
 struct cg_clock_port {
-    int64_t (*now_ms)(struct cg_clock *clock);      /* wall clock, Unix time */
+    int64_t (*now_ms)(struct cg_clock *clock); /* wall clock, Unix time */
     void (*arm)(struct cg_clock *clock, struct cg_timer *timer, uint32_t delay_ms); /* re-arms */
     void (*disarm)(struct cg_clock *clock, struct cg_timer *timer);                 /* idempotent */
 };

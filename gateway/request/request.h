@@ -38,11 +38,12 @@ struct cg_machine {
     struct cg_clock *clock;
     struct cg_sheet *sheet;
     struct cg_str via;
+    struct cg_str admin_token; /* for PURGE on the traffic port; empty: never accepted */
     bool log_requests;
-    uint64_t writer_seed[2];  /* random; writer ids are this and a counter */
+    uint64_t writer_seed[2]; /* random; writer ids are this and a counter */
     uint64_t writer_count;
     struct cg_flights *flights; /* owned */
-    size_t live; /* requests and flights that exist; 0 means drained */
+    size_t live;                /* requests and flights that exist; 0 means drained */
 };
 
 void cg_machine_init(struct cg_machine *machine); /* after the other members were set */

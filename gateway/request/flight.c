@@ -1,0 +1,342 @@
+/*
+ * What a flight is made of: its waiters, its place in the table, its buffer, its events. What it
+ * does is in flight_steps.c.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/base/clock.h"
+#include "gateway/base/log.h"
+#include "gateway/request/machine.h"
+
+static const struct {
+    const char *name;
+    enum cg_step_result (*run)(struct cg_flight *flight);
+} steps[] = {
+#define STEP(name) {#name, cg_flight_step_##name},
+    CG_FLIGHT_STEPS(STEP)
+#undef STEP
+};
+
+struct cg_flight *cg_flight_of(void *owner)
+{
+    struct cg_flight *flight = owner;
+    CG_ASSERT(flight != NULL && flight->magic == CG_FLIGHT_MAGIC);
+    return flight;
+}
+
+struct cg_flight *cg_flight_create(struct cg_request *founder, bool may_store, size_t keep_max)
+{
+    struct cg_machine *machine = founder->machine;
+    CG_ASSERT(founder->kept);
+    struct cg_flight *flight = calloc(1, sizeof(*flight));
+    CG_ASSERT(flight != NULL);
+    flight->magic = CG_FLIGHT_MAGIC;
+    flight->references = 1;
+    flight->machine = machine;
+    flight->step = CG_FLIGHT_ask;
+    flight->founder = cg_request_ref(founder);
+    flight->may_store = may_store;
+    flight->keep_max = keep_max;
+    flight->kept = keep_max > 0;
+    flight->storable.reason = CG_REASON_NOT_STORABLE;
+    if (may_store) {
+        memcpy(flight->versions, founder->view.versions, sizeof(flight->versions));
+        flight->epoch = founder->view.epoch;
+    }
+    cg_arena_init(&flight->arena, CG_REQUEST_ARENA_MAX);
+    /* A read of the upstream may overshoot both marks by what one socket read brings. */
+    cg_buf_init(&flight->body, keep_max + 2 * machine->limits.flight_buffer + (16u << 20));
+    machine->live++;
+    return flight;
+}
+
+struct cg_flight *cg_flight_ref(struct cg_flight *flight)
+{
+    CG_ASSERT(flight->references > 0);
+    flight->references++;
+    return flight;
+}
+
+static void destroy(struct cg_flight *flight)
+{
+    CG_ASSERT(flight->waiters == NULL && flight->exchange == NULL && !flight->listed);
+    cg_buf_fini(&flight->body);
+    cg_arena_fini(&flight->arena);
+    flight->machine->live--;
+    flight->magic = 0;
+    cg_request_unref(flight->founder);
+    free(flight);
+}
+
+void cg_flight_unref(struct cg_flight *flight)
+{
+    CG_ASSERT(flight->references > 0);
+    if (--flight->references == 0)
+        destroy(flight);
+}
+
+/* ---- the dispatcher ---- */
+
+void cg_flight_go(struct cg_flight *flight, enum cg_flight_step step)
+{
+    if (cg_log_enabled(CG_LOG_DEBUG))
+        cg_log(CG_LOG_DEBUG, "flight-step", "%p %s -> %s", (void *)flight, steps[flight->step].name,
+               steps[step].name);
+    flight->step = step;
+}
+
+static void run(struct cg_flight *flight)
+{
+    cg_flight_ref(flight);
+    flight->running = true;
+    for (unsigned turns = 0; flight->pending == 0; turns++) {
+        CG_ASSERT(turns < CG_TURNS_MAX);
+        flight->woken = false;
+        if (steps[flight->step].run(flight) == CG_WAIT && !flight->woken)
+            break;
+    }
+    flight->running = false;
+    cg_flight_unref(flight);
+}
+
+void cg_flight_wake(struct cg_flight *flight)
+{
+    if (flight->running)
+        flight->woken = true;
+    else
+        run(flight);
+}
+
+void cg_flight_start(struct cg_flight *flight)
+{
+    cg_flight_ref(flight); /* its own work, until `done` */
+    run(flight);
+}
+
+void cg_flight_await(struct cg_flight *flight)
+{
+    cg_flight_ref(flight);
+    flight->pending++;
+}
+
+void cg_flight_answered(struct cg_flight *flight)
+{
+    CG_ASSERT(flight->pending > 0);
+    if (--flight->pending == 0)
+        cg_flight_wake(flight);
+    cg_flight_unref(flight);
+}
+
+/* ---- the table ---- */
+
+static size_t bucket_of(const struct cg_key *key)
+{
+    size_t hash;
+    memcpy(&hash, key->id, sizeof(hash));
+    return hash % CG_FLIGHT_BUCKETS;
+}
+
+/*
+ * Nobody who comes after a write may join a fetch from before it: only equal, concrete versions and
+ * an equal epoch share. The canonical request is compared, not its hash (CONSISTENCY row 2).
+ */
+static bool joinable(const struct cg_flight *flight, const struct cg_request *request)
+{
+    const struct cg_request *founder = flight->founder;
+    return cg_str_eq(founder->plan.canonical, request->plan.canonical) &&
+           cg_str_eq(founder->variant, request->variant) &&
+           founder->plan.instance_count == request->plan.instance_count &&
+           cg_versions_same(flight->versions, request->view.versions,
+                            request->plan.instance_count) &&
+           cg_epoch_eq(flight->epoch, request->view.epoch) && flight->kept &&
+           flight->waiter_count < flight->machine->limits.flight_waiters_max;
+}
+
+struct cg_flight *cg_flight_find(const struct cg_request *request)
+{
+    struct cg_flight *flight = request->machine->flights->buckets[bucket_of(&request->plan.key)];
+    while (flight != NULL && !joinable(flight, request))
+        flight = flight->next_listed;
+    return flight;
+}
+
+void cg_flight_list(struct cg_flight *flight)
+{
+    CG_ASSERT(!flight->listed && flight->may_store);
+    struct cg_flight **bucket =
+        &flight->machine->flights->buckets[bucket_of(&flight->founder->plan.key)];
+    flight->listed = true;
+    flight->next_listed = *bucket;
+    *bucket = flight;
+}
+
+void cg_flight_delist(struct cg_flight *flight)
+{
+    if (!flight->listed)
+        return;
+    struct cg_flight **link =
+        &flight->machine->flights->buckets[bucket_of(&flight->founder->plan.key)];
+    while (*link != flight)
+        link = &(*link)->next_listed;
+    *link = flight->next_listed;
+    flight->listed = false;
+}
+
+/* ---- waiters ---- */
+
+void cg_flight_join(struct cg_flight *flight, struct cg_request *request)
+{
+    CG_ASSERT(request->flight == NULL);
+    request->flight = cg_flight_ref(flight);
+    request->offset = 0;
+    request->previous_waiter = NULL;
+    request->next_waiter = flight->waiters;
+    if (flight->waiters != NULL)
+        flight->waiters->previous_waiter = request;
+    flight->waiters = request;
+    flight->waiter_count++;
+}
+
+static void unlink_waiter(struct cg_flight *flight, struct cg_request *request)
+{
+    if (request->previous_waiter != NULL)
+        request->previous_waiter->next_waiter = request->next_waiter;
+    else
+        flight->waiters = request->next_waiter;
+    if (request->next_waiter != NULL)
+        request->next_waiter->previous_waiter = request->previous_waiter;
+    request->next_waiter = request->previous_waiter = NULL;
+}
+
+void cg_flight_leave(struct cg_request *request)
+{
+    struct cg_flight *flight = request->flight;
+    if (flight == NULL)
+        return;
+    unlink_waiter(flight, request);
+    flight->waiter_count--;
+    request->flight = NULL;
+    if (flight->step != CG_FLIGHT_done)
+        cg_flight_wake(flight); /* perhaps nobody needs it now, or the slowest left */
+    cg_flight_unref(flight);
+}
+
+/*
+ * Waking a waiter may make any waiter leave, so the list is never walked across a wake: each turn
+ * wakes one that was there at the start, holding it.
+ */
+void cg_flight_notify(struct cg_flight *flight)
+{
+    size_t count = flight->waiter_count, held = 0;
+    if (count == 0)
+        return;
+    struct cg_request *few[8];
+    struct cg_request **all = count <= 8 ? few : calloc(count, sizeof(struct cg_request *));
+    CG_ASSERT(all != NULL);
+    for (struct cg_request *waiter = flight->waiters; waiter != NULL; waiter = waiter->next_waiter)
+        all[held++] = cg_request_ref(waiter);
+    CG_ASSERT(held == count);
+    for (size_t i = 0; i < held; i++) {
+        if (all[i]->flight == flight)
+            cg_request_wake(all[i]);
+        cg_request_unref(all[i]);
+    }
+    if (all != few)
+        free(all);
+}
+
+bool cg_flight_shares_with(const struct cg_flight *flight, const struct cg_request *request)
+{
+    if (!flight->storable.store)
+        return false;
+    if (cg_str_empty(flight->storable.vary))
+        return true;
+    struct cg_str mine =
+        cg_vary_signature(flight->storable.vary, request->facts->fields, &flight->founder->arena);
+    return cg_str_eq(mine, flight->signature);
+}
+
+/* ---- the buffer ---- */
+
+/* Forgets what every waiter has; only a body that is not kept whole may forget. */
+static void trim(struct cg_flight *flight)
+{
+    if (flight->kept)
+        return;
+    uint64_t least = flight->received;
+    for (const struct cg_request *waiter = flight->waiters; waiter != NULL;
+         waiter = waiter->next_waiter)
+        if (waiter->offset < least)
+            least = waiter->offset;
+    cg_buf_consume(&flight->body, (size_t)(least - flight->body_base));
+    flight->body_base = least;
+}
+
+void cg_flight_consumed(struct cg_flight *flight)
+{
+    const struct cg_origin_port *port = flight->machine->origin->port;
+    trim(flight);
+    size_t high = flight->machine->limits.flight_buffer;
+    if (flight->kept || flight->exchange == NULL)
+        return;
+    if (!flight->paused && flight->body.length > high) {
+        flight->paused = true;
+        port->pause(flight->exchange);
+    } else if (flight->paused && flight->body.length <= high / 2) {
+        flight->paused = false;
+        port->resume(flight->exchange);
+    }
+}
+
+/* The last byte is only passed on once the answer is known to be whole and stored, so that whoever
+ * has it finds a hit. */
+uint64_t cg_flight_releasable(const struct cg_flight *flight)
+{
+    bool held = !flight->finished && flight->has_length && flight->received > 0 &&
+                flight->received >= flight->content_length;
+    return held ? flight->received - 1 : flight->received;
+}
+
+/* ---- the origin's events: record and wake ---- */
+
+static void on_head(void *owner, const struct cg_origin_head *head)
+{
+    struct cg_flight *flight = cg_flight_of(owner);
+    struct cg_arena *arena = &flight->arena;
+    CG_ASSERT(!flight->has_head && !flight->ended);
+    flight->has_head = true;
+    flight->head_at_ms = cg_now_ms(flight->machine->clock);
+    flight->status = head->status;
+    flight->has_length = head->has_length;
+    flight->content_length = head->content_length;
+    flight->no_body = head->no_body;
+    for (size_t i = 0; i < head->fields->count; i++)
+        (void)cg_fields_add(&flight->fields, arena,
+                            cg_arena_copy(arena, head->fields->items[i].name),
+                            cg_arena_copy(arena, head->fields->items[i].value));
+    cg_flight_wake(flight);
+}
+
+static void on_body(void *owner, struct cg_str bytes)
+{
+    struct cg_flight *flight = cg_flight_of(owner);
+    CG_ASSERT(flight->has_head && !flight->ended);
+    cg_buf_add_str(&flight->body, bytes);
+    flight->received += bytes.length;
+    cg_flight_wake(flight);
+}
+
+static void on_end(void *owner, enum cg_origin_outcome outcome, bool sent, struct cg_str detail)
+{
+    struct cg_flight *flight = cg_flight_of(owner);
+    CG_ASSERT(!flight->ended);
+    flight->ended = true;
+    flight->outcome = outcome;
+    flight->sent = sent;
+    flight->exchange = NULL;
+    flight->detail = cg_arena_copy(&flight->arena, detail);
+    cg_flight_wake(flight);
+}
+
+const struct cg_origin_events cg_flight_origin_events = {on_head, on_body, on_end};

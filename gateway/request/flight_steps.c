@@ -1,0 +1,268 @@
+/*
+ * The life of a fetch, in order.
+ */
+#include "gateway/base/clock.h"
+#include "gateway/base/log.h"
+#include "gateway/request/machine.h"
+
+/* RFC 9110 9.2.2. */
+static bool is_idempotent(struct cg_str method)
+{
+    static const char *const names[] = {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (cg_str_eq(method, cg_str_from(names[i])))
+            return true;
+    return false;
+}
+
+static void fail(struct cg_flight *flight, enum cg_origin_outcome outcome, struct cg_str detail)
+{
+    if (flight->exchange != NULL)
+        flight->machine->origin->port->cancel(flight->exchange);
+    flight->exchange = NULL;
+    flight->ended = true;
+    flight->outcome = outcome;
+    flight->detail = detail;
+}
+
+enum cg_step_result cg_flight_step_ask(struct cg_flight *flight)
+{
+    struct cg_machine *machine = flight->machine;
+    struct cg_request *founder = flight->founder;
+    const struct cg_request_facts *facts = founder->facts;
+    cg_flight_go(flight, CG_FLIGHT_await_head);
+    flight->asked_at_ms = cg_now_ms(machine->clock);
+    if (!cg_forward_fields(&founder->plan, facts, machine->via, &founder->arena,
+                           &flight->forwarded)) {
+        fail(flight, CG_ORIGIN_BAD_ANSWER, CG_STR("the request has too many fields to forward"));
+        return CG_CONTINUE;
+    }
+    flight->asked = (struct cg_origin_request){
+        .upstream = founder->plan.upstream,
+        .method = facts->method,
+        .target = founder->plan.target,
+        .authority = facts->authority,
+        .fields = &flight->forwarded,
+        .body = facts->body,
+        .has_body = facts->has_body,
+        .may_retry = is_idempotent(facts->method),
+    };
+    cg_count(machine->sheet, CG_METRIC_UPSTREAM_REQUESTS, 1);
+    machine->origin->port->start(machine->origin, &flight->asked, &cg_flight_origin_events, flight,
+                                 &flight->exchange);
+    return CG_CONTINUE;
+}
+
+/* Its waiters are gone, and what it brings will not be stored either. */
+static bool nobody_needs(const struct cg_flight *flight)
+{
+    if (flight->waiter_count > 0 || flight->outlives_waiters || flight->ended)
+        return false;
+    if (!flight->has_head)
+        return !flight->may_store;
+    return !flight->storable.store || !flight->kept;
+}
+
+static enum cg_step_result give_up(struct cg_flight *flight)
+{
+    fail(flight, CG_ORIGIN_CUT, CG_STR("nobody waits for it any more"));
+    cg_flight_go(flight, CG_FLIGHT_done);
+    return CG_CONTINUE;
+}
+
+/* May the answer be stored, and so shared? */
+static void judge(struct cg_flight *flight)
+{
+    struct cg_request *founder = flight->founder;
+    if (!flight->may_store)
+        return;
+    cg_storable_of(&founder->plan, founder->facts, flight->status, &flight->fields,
+                   flight->asked_at_ms, flight->head_at_ms, &founder->arena, &flight->storable);
+    if (flight->storable.store && flight->has_length && flight->content_length > flight->keep_max) {
+        flight->storable.store = false;
+        flight->storable.reason = CG_REASON_TOO_LARGE;
+    }
+    if (flight->storable.store) {
+        flight->signature =
+            cg_vary_signature(flight->storable.vary, founder->facts->fields, &founder->arena);
+    } else {
+        flight->kept = false;
+        cg_flight_delist(flight);
+    }
+}
+
+enum cg_step_result cg_flight_step_await_head(struct cg_flight *flight)
+{
+    if (nobody_needs(flight))
+        return give_up(flight);
+    if (flight->has_head) {
+        judge(flight);
+        cg_flight_go(flight, CG_FLIGHT_refused);
+        return CG_CONTINUE;
+    }
+    if (!flight->ended)
+        return CG_WAIT;
+    cg_flight_go(flight, CG_FLIGHT_store);
+    return CG_CONTINUE;
+}
+
+static void on_refusal_purged(void *owner, enum cg_store_result result)
+{
+    struct cg_flight *flight = cg_flight_of(owner);
+    if (result != CG_STORE_OK)
+        cg_count(flight->machine->sheet, CG_METRIC_STORE_ERRORS, 1);
+    cg_flight_answered(flight);
+}
+
+/* A 401 ends what is stored for that identity, a 403 what is stored for that URL, before anybody
+ * is told (CONSISTENCY row 24). */
+enum cg_step_result cg_flight_step_refused(struct cg_flight *flight)
+{
+    struct cg_machine *machine = flight->machine;
+    struct cg_request *founder = flight->founder;
+    struct cg_purge_set set = {0};
+    cg_flight_go(flight, CG_FLIGHT_body);
+    if (flight->status != 401 && flight->status != 403)
+        return CG_CONTINUE;
+    cg_purge_on_refusal(machine->ruleset, &founder->plan, flight->status, &founder->arena, &set);
+    if (set.instance_count == 0)
+        return CG_CONTINUE;
+    cg_count(machine->sheet, CG_METRIC_DELETES, set.instance_count);
+    cg_flight_await(flight);
+    machine->store->port->purge(machine->store, set.instances, set.instance_count,
+                                on_refusal_purged, flight);
+    return CG_WAIT;
+}
+
+/* More than may be kept: what was promised to the store is off, and nobody else may join. */
+static void stop_keeping(struct cg_flight *flight)
+{
+    flight->kept = false;
+    cg_flight_delist(flight);
+    if (flight->storable.store) {
+        flight->storable.store = false;
+        flight->storable.reason = CG_REASON_TOO_LARGE;
+    }
+}
+
+enum cg_step_result cg_flight_step_body(struct cg_flight *flight)
+{
+    flight->head_ready = true;
+    if (nobody_needs(flight))
+        return give_up(flight);
+    if (flight->body.overflowed)
+        fail(flight, CG_ORIGIN_CUT, CG_STR("more than the buffer takes at once"));
+    if (flight->kept && flight->received > flight->keep_max)
+        stop_keeping(flight);
+    if (flight->ended) {
+        cg_flight_go(flight, CG_FLIGHT_store);
+        return CG_CONTINUE;
+    }
+    cg_flight_consumed(flight);
+    cg_flight_notify(flight);
+    return CG_WAIT;
+}
+
+/* ---- storing ---- */
+
+static void on_filled(void *owner, enum cg_store_result result)
+{
+    struct cg_flight *flight = cg_flight_of(owner);
+    struct cg_machine *machine = flight->machine;
+    if (result == CG_STORE_OK) {
+        cg_count(machine->sheet, CG_METRIC_SETS, 1);
+        cg_count_route(machine->sheet, flight->founder->plan.route->index, CG_ROUTE_SETS);
+    } else {
+        cg_count(machine->sheet, CG_METRIC_STORE_ERRORS, 1);
+        cg_count_reason(machine->sheet, CG_REASON_STORE_REFUSED);
+    }
+    cg_flight_unref(flight);
+}
+
+static void on_marker_filled(void *owner, enum cg_store_result result)
+{
+    struct cg_flight *flight = cg_flight_of(owner);
+    if (result != CG_STORE_OK)
+        cg_count(flight->machine->sheet, CG_METRIC_STORE_ERRORS, 1);
+    cg_flight_unref(flight);
+}
+
+static void fill(struct cg_flight *flight, const struct cg_key *key, const struct cg_entry *entry,
+                 cg_store_done_fn answer)
+{
+    struct cg_store *store = flight->machine->store;
+    uint64_t windows_ms = entry->stale_while_revalidate_ms > entry->stale_if_error_ms
+                              ? entry->stale_while_revalidate_ms
+                              : entry->stale_if_error_ms;
+    struct cg_blob *blob = cg_entry_encode(entry);
+    cg_flight_ref(flight);
+    store->port->fill(store, key, blob, entry->lifetime_ms + windows_ms, answer, flight);
+    cg_blob_unref(blob);
+}
+
+/* Under the versions that were read before the fetch: a purge in between makes it dead on arrival.
+ */
+static void put_in_store(struct cg_flight *flight)
+{
+    const struct cg_plan *plan = &flight->founder->plan;
+    const struct cg_storable *storable = &flight->storable;
+    struct cg_entry entry = {
+        .kind = CG_ENTRY_ANSWER,
+        .canonical = plan->canonical,
+        .variant = flight->signature,
+        .stored_at_ms = flight->head_at_ms,
+        .initial_age_ms = storable->initial_age_ms,
+        .lifetime_ms = storable->lifetime_ms,
+        .stale_while_revalidate_ms = storable->stale_while_revalidate_ms,
+        .stale_if_error_ms = storable->stale_if_error_ms,
+        .must_revalidate = storable->must_revalidate,
+        .epoch = flight->epoch,
+        .instance_count = plan->instance_count,
+        .route = plan->route->index,
+        .status = flight->status,
+        .body = cg_buf_str(&flight->body),
+    };
+    for (size_t i = 0; i < plan->instance_count; i++) {
+        entry.instances[i] = plan->instances[i];
+        entry.tokens[i] = flight->versions[i].token;
+    }
+    if (!cg_stored_fields(&flight->fields, &flight->arena, &entry.fields))
+        return;
+    struct cg_key key = plan->key;
+    if (!cg_str_empty(storable->vary)) {
+        struct cg_entry marker = entry;
+        marker.kind = CG_ENTRY_VARY;
+        marker.variant = CG_STR("");
+        marker.vary = storable->vary;
+        marker.fields.count = 0;
+        marker.body = CG_STR("");
+        fill(flight, &key, &marker, on_marker_filled);
+        cg_key_of(&flight->machine->ruleset->keys, plan->canonical, flight->signature, &key);
+    }
+    fill(flight, &key, &entry, on_filled);
+}
+
+enum cg_step_result cg_flight_step_store(struct cg_flight *flight)
+{
+    cg_flight_go(flight, CG_FLIGHT_done);
+    if (flight->outcome != CG_ORIGIN_COMPLETE) {
+        cg_count(flight->machine->sheet, CG_METRIC_UPSTREAM_ERRORS, 1);
+        cg_log(CG_LOG_WARN, "upstream-failed", "%.*s", CG_STR_ARG(flight->detail));
+        return CG_CONTINUE;
+    }
+    if (flight->storable.store && flight->kept)
+        put_in_store(flight);
+    return CG_CONTINUE;
+}
+
+/* Also the end of the flight's own work; its waiters may still drain the buffer. */
+enum cg_step_result cg_flight_step_done(struct cg_flight *flight)
+{
+    if (flight->finished)
+        return CG_WAIT;
+    flight->finished = true;
+    cg_flight_delist(flight);
+    cg_flight_notify(flight);
+    cg_flight_unref(flight);
+    return CG_WAIT;
+}

@@ -1,0 +1,246 @@
+/*
+ * machine: the inside of the two machines, shared by the files of this folder and nobody else.
+ *
+ * A *request* is one client's; a *flight* is one upstream fetch that several requests may wait
+ * for. Each is a list of steps (the two tables below read as the product does), run by one
+ * dispatcher. A step returns CG_CONTINUE when it named the next step, CG_WAIT when there is nothing
+ * to do until somebody wakes it; waking re-enters the step that waits. While answers of the store
+ * are pending no step runs. Callbacks decide nothing: they record and wake.
+ *
+ * Lifetimes: reference-counted. A request is held by its client (until gone), by its own work
+ * (until `finished`), by every pending store answer, and by a flight it founded, which uses its
+ * facts and plan. A flight is held by its own work (until `done`), its waiters and pending answers.
+ */
+#ifndef GATEWAY_REQUEST_MACHINE_H
+#define GATEWAY_REQUEST_MACHINE_H
+
+#include "cachegate/assert.h"
+#include "cachegate/buf.h"
+#include "cachegate/purge.h"
+#include "cachegate/verdict.h"
+#include "gateway/request/request.h"
+
+enum {
+    CG_TURNS_MAX = 1000000,           /* of one dispatch: more is a loop that does not end */
+    CG_REQUEST_ARENA_MAX = 256 << 20, /* facts are bounded by limits before they get here */
+    CG_SEND_BYTES_MAX = 64 << 10,     /* one piece handed to a client */
+    CG_REQUEST_MAGIC = 0x52657173,
+    CG_FLIGHT_MAGIC = 0x466c6967,
+};
+
+enum cg_step_result { CG_CONTINUE, CG_WAIT };
+
+/* One client's way, in reading order. */
+#define CG_REQUEST_STEPS(STEP)                                                                     \
+    STEP(receive)      /* classify */                                                              \
+    STEP(lookup)       /* ask the store for entry and versions */                                  \
+    STEP(looked_up)    /* verdict */                                                               \
+    STEP(prepare)      /* create the versions that are absent */                                   \
+    STEP(prepared)     /* all current? */                                                          \
+    STEP(join)         /* share a flight, or found one */                                          \
+    STEP(forward)      /* found one that nobody shares */                                          \
+    STEP(await_head)   /* until the flight has a head, or failed */                                \
+    STEP(stream)       /* body, piece by piece */                                                  \
+    STEP(deliver_hit)  /* a stored answer */                                                       \
+    STEP(write_mark)   /* what the write will touch becomes busy */                                \
+    STEP(write_marked) /* the write goes out */                                                    \
+    STEP(write_answer) /* until it is known what to purge */                                       \
+    STEP(write_early)  /* the unmarked part, before the head is released */                        \
+    STEP(write_begin)  /* the head */                                                              \
+    STEP(write_stream) /* the body but its last byte */                                            \
+    STEP(write_settle) /* the upstream is done: purge, end the marks */                            \
+    STEP(write_end)    /* the rest is released */                                                  \
+    STEP(purge_method) /* PURGE on the traffic port */                                             \
+    STEP(purged)                                                                                   \
+    STEP(await_client) /* everything was sent */                                                   \
+    STEP(finished)
+
+/* One fetch. */
+#define CG_FLIGHT_STEPS(STEP)                                                                      \
+    STEP(ask) /* start the exchange */                                                             \
+    STEP(await_head)                                                                               \
+    STEP(refused) /* 401 and 403 purge */                                                          \
+    STEP(body)                                                                                     \
+    STEP(store)                                                                                    \
+    STEP(done)
+
+enum cg_request_step {
+#define STEP(name) CG_REQUEST_##name,
+    CG_REQUEST_STEPS(STEP)
+#undef STEP
+};
+enum cg_flight_step {
+#define STEP(name) CG_FLIGHT_##name,
+    CG_FLIGHT_STEPS(STEP)
+#undef STEP
+};
+
+struct cg_flight;
+
+struct cg_request {
+    unsigned magic;
+    unsigned references;
+    struct cg_machine *machine; /* borrowed: outlives every request */
+    enum cg_request_step step;
+    bool running, woken, finished;
+    unsigned pending; /* store answers awaited */
+
+    struct cg_client *client; /* borrowed until gone; NULL from then on */
+    bool client_busy;         /* a send is outstanding */
+    bool reply_begun, reply_ended;
+    unsigned reply_status;
+    int64_t started_us;
+    struct cg_str log_method, log_path;
+
+    struct cg_arena arena;                /* owned */
+    const struct cg_request_facts *facts; /* borrowed from the client until `kept`, then own */
+    bool kept;
+    struct cg_plan plan;
+    struct cg_store_view view;  /* of the last answer; references are in entry_blob and bans */
+    struct cg_blob *entry_blob; /* owned reference */
+    struct cg_bans *bans;       /* owned reference */
+    struct cg_entry entry;      /* decoded from entry_blob */
+    struct cg_str variant;      /* what was looked up under */
+    struct cg_key variant_key;
+    struct cg_verdict verdict;
+    enum cg_reason reason;
+    bool stale_at_hand;                /* `entry` may be served if the upstream fails */
+    enum cg_store_result store_result; /* the worst of the answers awaited */
+
+    struct cg_flight *flight; /* owned reference, as a waiter */
+    struct cg_request *next_waiter, *previous_waiter;
+    bool may_store;        /* what it fetches for itself may be stored */
+    bool collapsed;        /* waits for a flight that somebody else founded */
+    uint64_t offset;       /* how much of the flight's body was taken */
+    struct cg_buf sending; /* owned: the piece the client is taking */
+
+    /* Writes. */
+    bool is_write; /* goes on when its client leaves */
+    bool marked, early_done, settled;
+    struct cg_writer writer;
+    struct cg_purge_set intent; /* what was marked */
+    struct cg_purge_set after;  /* what is purged */
+
+    struct cg_timer timer; /* waiting for a flight; renewing a mark */
+    bool timed_out;
+};
+
+struct cg_flight {
+    unsigned magic;
+    unsigned references;
+    struct cg_machine *machine;
+    enum cg_flight_step step;
+    bool running, woken, finished;
+    unsigned pending;
+
+    struct cg_request *founder;                   /* owned reference: facts and plan */
+    bool may_store;                               /* intent, before the answer is known */
+    bool outlives_waiters;                        /* a write, or a refresh */
+    bool listed;                                  /* others may join */
+    struct cg_version versions[CG_INSTANCES_MAX]; /* read before the fetch */
+    struct cg_epoch epoch;
+    struct cg_flight *next_listed; /* in its bucket */
+
+    struct cg_arena arena;               /* owned: the head */
+    struct cg_fields forwarded;          /* in the founder's arena */
+    struct cg_origin_request asked;      /* borrows from the founder */
+    struct cg_origin_exchange *exchange; /* NULL before the start and after the end */
+    bool paused;
+    int64_t asked_at_ms, head_at_ms;
+    bool has_head;   /* the origin answered */
+    bool head_ready; /* … and waiters may look */
+    unsigned status;
+    struct cg_fields fields;
+    bool has_length, no_body;
+    uint64_t content_length;
+    struct cg_storable storable;
+    struct cg_str signature; /* of the founder's values for storable.vary */
+
+    struct cg_buf body; /* [body_base, received) of the body */
+    uint64_t body_base, received;
+    size_t keep_max; /* keep the body from its start up to here */
+    bool kept;       /* so far it is whole from its start */
+    bool ended;
+    enum cg_origin_outcome outcome;
+    bool sent; /* some byte of the request left */
+    struct cg_str detail;
+
+    struct cg_request *waiters; /* list, no order promised */
+    size_t waiter_count;
+};
+
+/* The flights of a thread that may be joined, by key. */
+enum { CG_FLIGHT_BUCKETS = 1024 };
+struct cg_flights {
+    struct cg_flight *buckets[CG_FLIGHT_BUCKETS];
+};
+
+/* ---- request_run.c ---- */
+struct cg_request *cg_request_ref(struct cg_request *request);
+void cg_request_unref(struct cg_request *request);
+/* The only way to change the step. */
+void cg_request_go(struct cg_request *request, enum cg_request_step step);
+void cg_request_wake(struct cg_request *request);
+/* Before a store call: one more answer is awaited; the callback ends with cg_request_answered. */
+void cg_request_await(struct cg_request *request);
+void cg_request_answered(struct cg_request *request);
+/* Checks the magic of a callback's owner. */
+struct cg_request *cg_request_of(void *owner);
+/* Copies the facts into the arena and plans again, so that both outlive the client. */
+void cg_request_keep(struct cg_request *request);
+const char *cg_request_step_name(enum cg_request_step step);
+
+/* ---- request_steps.c, request_write.c: one function per step ---- */
+#define STEP(name) enum cg_step_result cg_request_step_##name(struct cg_request *request);
+CG_REQUEST_STEPS(STEP)
+#undef STEP
+/* Records the outcome of a purge, mark, release, ban or fill. */
+void cg_request_on_done(void *owner, enum cg_store_result result);
+
+/* ---- reply.c ---- */
+/* Begins the answer that the flight brings. */
+void cg_request_begin_flight(struct cg_request *request);
+/* A whole stored answer. */
+void cg_request_reply_entry(struct cg_request *request);
+/* An answer of our own: text/plain, with Proxy-Status where `proxy_error` is given. */
+void cg_request_reply_error(struct cg_request *request, unsigned status, enum cg_reason reason,
+                            struct cg_str detail, const char *proxy_error);
+/* The error answer for a flight that failed. */
+void cg_request_reply_failure(struct cg_request *request);
+void cg_request_abort_client(struct cg_request *request);
+/* Takes up to CG_SEND_BYTES_MAX bytes of the flight's body before `limit` and sends them. True when
+ * something (or the end, where `final`) was sent. */
+bool cg_request_send_piece(struct cg_request *request, uint64_t limit, bool end_at_limit);
+
+/* ---- flight.c ---- */
+struct cg_flight *cg_flight_create(struct cg_request *founder, bool may_store, size_t keep_max);
+struct cg_flight *cg_flight_ref(struct cg_flight *flight);
+void cg_flight_unref(struct cg_flight *flight);
+/* A flight that this request may share: same request, same concrete versions; or NULL. */
+struct cg_flight *cg_flight_find(const struct cg_request *request);
+void cg_flight_list(struct cg_flight *flight);
+void cg_flight_delist(struct cg_flight *flight);
+void cg_flight_join(struct cg_flight *flight, struct cg_request *request);
+/* Takes a request without a flight. A flight that nobody needs any more is cancelled. */
+void cg_flight_leave(struct cg_request *request);
+/* The waiter took bytes: forget what all have, and read on. */
+void cg_flight_consumed(struct cg_flight *flight);
+/* How much of the body may be sent by now. */
+uint64_t cg_flight_releasable(const struct cg_flight *flight);
+/* Whether the answer may go to this waiter as well as to the founder. */
+bool cg_flight_shares_with(const struct cg_flight *flight, const struct cg_request *request);
+void cg_flight_start(struct cg_flight *flight);
+void cg_flight_wake(struct cg_flight *flight);
+void cg_flight_go(struct cg_flight *flight, enum cg_flight_step step);
+void cg_flight_notify(struct cg_flight *flight);
+void cg_flight_await(struct cg_flight *flight);
+void cg_flight_answered(struct cg_flight *flight);
+struct cg_flight *cg_flight_of(void *owner);
+extern const struct cg_origin_events cg_flight_origin_events;
+
+/* ---- flight_steps.c ---- */
+#define STEP(name) enum cg_step_result cg_flight_step_##name(struct cg_flight *flight);
+CG_FLIGHT_STEPS(STEP)
+#undef STEP
+
+#endif

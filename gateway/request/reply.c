@@ -1,0 +1,177 @@
+/*
+ * What a client is told: a flight's answer, a stored one, or one of our own. After each call into
+ * the client port the client may be gone.
+ */
+#include <stdio.h>
+
+#include "gateway/request/machine.h"
+
+/* RFC 9209 2.3 names, by outcome. */
+static const struct {
+    enum cg_origin_outcome outcome;
+    unsigned status;
+    const char *proxy_error;
+    const char *sentence;
+} failures[] = {
+    {CG_ORIGIN_UNRESOLVED, 502, "dns_error", "the upstream's name has no address"},
+    {CG_ORIGIN_REFUSED, 502, "connection_refused", "the upstream refused the connection"},
+    {CG_ORIGIN_CONNECT_TIMEOUT, 504, "connection_timeout", "the upstream did not accept in time"},
+    {CG_ORIGIN_TLS_FAILED, 502, "tls_protocol_error", "no trusted TLS connection to the upstream"},
+    {CG_ORIGIN_QUEUE_FULL, 503, "connection_limit_reached",
+     "too many requests wait for the upstream"},
+    {CG_ORIGIN_FIRST_BYTE_TIMEOUT, 504, "http_response_timeout",
+     "the upstream did not answer in time"},
+    {CG_ORIGIN_BETWEEN_BYTES_TIMEOUT, 504, "connection_read_timeout", "the upstream stalled"},
+    {CG_ORIGIN_TOTAL_TIMEOUT, 504, "http_response_timeout", "the upstream took too long"},
+    {CG_ORIGIN_BAD_ANSWER, 502, "http_protocol_error", "the upstream's answer is not valid HTTP"},
+    {CG_ORIGIN_CUT, 502, "http_response_incomplete", "the upstream cut its answer short"},
+};
+
+static void begin(struct cg_request *request, const struct cg_reply_head *head)
+{
+    CG_ASSERT(!request->reply_begun && request->client != NULL);
+    request->reply_begun = true;
+    request->reply_status = head->status;
+    request->client->port->begin(request->client, head);
+}
+
+static void end(struct cg_request *request, struct cg_str bytes)
+{
+    request->reply_ended = true;
+    if (request->client == NULL)
+        return;
+    request->client_busy = true;
+    request->client->port->send(request->client, bytes, true);
+}
+
+void cg_request_begin_flight(struct cg_request *request)
+{
+    const struct cg_flight *flight = request->flight;
+    struct cg_reply_facts facts = {
+        .reason = request->reason,
+        .not_stored = flight->storable.reason,
+        .detail = request->plan.detail,
+        .collapsed = request->collapsed,
+        .via = request->machine->via,
+    };
+    struct cg_fields fields = {0}, shared = {0};
+    const struct cg_fields *from = &flight->fields;
+    /* What one client's fetch brought for that client alone (a cookie) is not for its followers. */
+    if (request->collapsed && cg_stored_fields(&flight->fields, &request->arena, &shared))
+        from = &shared;
+    if (!cg_reply_fields(from, &facts, &request->arena, &fields))
+        fields = *from;
+    struct cg_reply_head head = {
+        .status = flight->status,
+        .fields = &fields,
+        .has_length = flight->has_length,
+        .content_length = flight->content_length,
+        .no_body = flight->no_body,
+    };
+    begin(request, &head);
+}
+
+void cg_request_reply_entry(struct cg_request *request)
+{
+    const struct cg_entry *entry = &request->entry;
+    struct cg_reply_facts facts = {
+        .hit = true,
+        .reason = request->reason,
+        .ttl_s = request->verdict.ttl_s,
+        .age_s = request->verdict.age_s,
+        .via = request->machine->via,
+    };
+    struct cg_fields fields = {0};
+    if (!cg_reply_fields(&entry->fields, &facts, &request->arena, &fields))
+        fields = entry->fields;
+    struct cg_reply_head head = {
+        .status = entry->status,
+        .fields = &fields,
+        .has_length = true,
+        .content_length = entry->body.length,
+        .no_body = request->plan.head,
+    };
+    begin(request, &head);
+    end(request, request->plan.head ? CG_STR("") : entry->body);
+}
+
+static void add(struct cg_request *request, struct cg_fields *fields, const char *name,
+                struct cg_str value)
+{
+    (void)cg_fields_add(fields, &request->arena, cg_str_from(name), value);
+}
+
+void cg_request_reply_error(struct cg_request *request, unsigned status, enum cg_reason reason,
+                            struct cg_str detail, const char *proxy_error)
+{
+    struct cg_arena *arena = &request->arena;
+    struct cg_str via = request->machine->via;
+    struct cg_fields fields = {0};
+    request->reason = reason;
+    struct cg_str body =
+        cg_arena_printf(arena, "%.*s: %s%s%.*s\n", CG_STR_ARG(via), cg_reason_sentence(reason),
+                        cg_str_empty(detail) ? "" : ": ", CG_STR_ARG(detail));
+    add(request, &fields, "content-type", CG_STR("text/plain; charset=utf-8"));
+    add(request, &fields, "cache-control", CG_STR("no-store"));
+    if (status == 405)
+        add(request, &fields, "allow", CG_STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    if (proxy_error != NULL)
+        add(request, &fields, "proxy-status",
+            cg_arena_printf(arena, "%.*s; error=%s", CG_STR_ARG(via), proxy_error));
+    add(request, &fields, "cache-status",
+        cg_arena_printf(arena, "%.*s; detail=%s", CG_STR_ARG(via), cg_reason_word(reason)));
+    struct cg_reply_head head = {
+        .status = status,
+        .fields = &fields,
+        .has_length = true,
+        .content_length = body.length,
+        .no_body = request->plan.head,
+    };
+    begin(request, &head);
+    end(request, request->plan.head ? CG_STR("") : body);
+}
+
+void cg_request_reply_failure(struct cg_request *request)
+{
+    const struct cg_flight *flight = request->flight;
+    for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++)
+        if (failures[i].outcome == flight->outcome) {
+            cg_request_reply_error(request, failures[i].status, CG_REASON_UPSTREAM_FAILED,
+                                   cg_str_from(failures[i].sentence), failures[i].proxy_error);
+            return;
+        }
+    CG_UNREACHABLE();
+}
+
+void cg_request_abort_client(struct cg_request *request)
+{
+    request->reply_ended = true;
+    if (request->client != NULL)
+        request->client->port->abort(request->client);
+}
+
+bool cg_request_send_piece(struct cg_request *request, uint64_t limit, bool end_at_limit)
+{
+    struct cg_flight *flight = request->flight;
+    CG_ASSERT(request->client != NULL && !request->client_busy);
+    CG_ASSERT(request->offset >= flight->body_base && limit <= flight->received);
+    uint64_t left = limit > request->offset ? limit - request->offset : 0;
+    size_t length = left > CG_SEND_BYTES_MAX ? CG_SEND_BYTES_MAX : (size_t)left;
+    bool final = end_at_limit && request->offset + length >= limit;
+    if (length == 0 && !final)
+        return false;
+    /* A copy: the flight's buffer moves while the client takes its time. */
+    cg_buf_clear(&request->sending);
+    if (length > 0)
+        cg_buf_add(&request->sending, flight->body.bytes + (request->offset - flight->body_base),
+                   length);
+    request->offset += length;
+    cg_flight_consumed(flight);
+    if (final) {
+        end(request, cg_buf_str(&request->sending));
+        return true;
+    }
+    request->client_busy = true;
+    request->client->port->send(request->client, cg_buf_str(&request->sending), false);
+    return true;
+}

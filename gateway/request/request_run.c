@@ -1,0 +1,215 @@
+/*
+ * The dispatcher of requests: the only loop, the only setter of steps, the client's two events.
+ */
+#include <stdlib.h>
+
+#include "gateway/base/clock.h"
+#include "gateway/base/log.h"
+#include "gateway/request/machine.h"
+
+static const struct {
+    const char *name;
+    enum cg_step_result (*run)(struct cg_request *request);
+} steps[] = {
+#define STEP(name) {#name, cg_request_step_##name},
+    CG_REQUEST_STEPS(STEP)
+#undef STEP
+};
+
+const char *cg_request_step_name(enum cg_request_step step)
+{
+    return steps[step].name;
+}
+
+struct cg_request *cg_request_of(void *owner)
+{
+    struct cg_request *request = owner;
+    CG_ASSERT(request != NULL && request->magic == CG_REQUEST_MAGIC);
+    return request;
+}
+
+struct cg_request *cg_request_ref(struct cg_request *request)
+{
+    CG_ASSERT(request->references > 0);
+    request->references++;
+    return request;
+}
+
+static void destroy(struct cg_request *request)
+{
+    CG_ASSERT(request->finished && request->client == NULL && request->flight == NULL);
+    cg_timer_disarm(request->machine->clock, &request->timer);
+    cg_blob_unref(request->entry_blob);
+    cg_bans_unref(request->bans);
+    cg_buf_fini(&request->sending);
+    cg_arena_fini(&request->arena);
+    request->machine->live--;
+    request->magic = 0;
+    free(request);
+}
+
+void cg_request_unref(struct cg_request *request)
+{
+    CG_ASSERT(request->references > 0);
+    if (--request->references == 0)
+        destroy(request);
+}
+
+void cg_request_go(struct cg_request *request, enum cg_request_step step)
+{
+    CG_ASSERT(request->step != CG_REQUEST_finished);
+    if (cg_log_enabled(CG_LOG_DEBUG))
+        cg_log(CG_LOG_DEBUG, "request-step", "%p %s -> %s", (void *)request,
+               steps[request->step].name, steps[step].name);
+    request->step = step;
+}
+
+/* A read whose client left has nothing left to do; a write must still settle what it touched. */
+static bool nobody_cares(const struct cg_request *request)
+{
+    return request->client == NULL && !request->is_write && request->step != CG_REQUEST_finished;
+}
+
+static void run(struct cg_request *request)
+{
+    cg_request_ref(request);
+    request->running = true;
+    for (unsigned turns = 0; !request->finished; turns++) {
+        CG_ASSERT(turns < CG_TURNS_MAX);
+        if (nobody_cares(request)) {
+            cg_request_go(request, CG_REQUEST_finished);
+        } else if (request->pending > 0) {
+            break; /* the last answer wakes us */
+        }
+        request->woken = false;
+        if (steps[request->step].run(request) == CG_WAIT && !request->woken)
+            break;
+    }
+    request->running = false;
+    cg_request_unref(request);
+}
+
+void cg_request_wake(struct cg_request *request)
+{
+    if (request->finished)
+        return;
+    if (request->running)
+        request->woken = true;
+    else
+        run(request);
+}
+
+void cg_request_await(struct cg_request *request)
+{
+    cg_request_ref(request);
+    request->pending++;
+}
+
+void cg_request_answered(struct cg_request *request)
+{
+    CG_ASSERT(request->pending > 0);
+    if (--request->pending == 0)
+        cg_request_wake(request);
+    cg_request_unref(request);
+}
+
+static void on_timer(void *owner)
+{
+    struct cg_request *request = cg_request_of(owner);
+    request->timed_out = true;
+    cg_request_wake(request);
+}
+
+void cg_machine_init(struct cg_machine *machine)
+{
+    machine->flights = calloc(1, sizeof(*machine->flights));
+    CG_ASSERT(machine->flights != NULL);
+    machine->live = 0;
+}
+
+void cg_machine_fini(struct cg_machine *machine)
+{
+    CG_ASSERT(machine->live == 0);
+    free(machine->flights);
+    machine->flights = NULL;
+}
+
+void cg_request_start(struct cg_machine *machine, struct cg_client *client,
+                      const struct cg_request_facts *facts, struct cg_request **ret_request)
+{
+    struct cg_request *request = calloc(1, sizeof(*request));
+    CG_ASSERT(request != NULL);
+    request->magic = CG_REQUEST_MAGIC;
+    request->references = 2; /* its client, and its own work */
+    request->machine = machine;
+    request->client = client;
+    request->facts = facts;
+    request->step = CG_REQUEST_receive;
+    request->timer.on_expiry = on_timer;
+    request->timer.owner = request;
+    request->started_us = cg_clock_monotonic_us();
+    cg_arena_init(&request->arena, CG_REQUEST_ARENA_MAX);
+    cg_buf_init(&request->sending, CG_SEND_BYTES_MAX);
+    machine->live++;
+    *ret_request = request;
+    run(request);
+}
+
+void cg_request_client_ready(struct cg_request *request)
+{
+    CG_ASSERT(request->magic == CG_REQUEST_MAGIC && request->client_busy);
+    request->client_busy = false;
+    cg_request_wake(request);
+}
+
+void cg_request_client_gone(struct cg_request *request)
+{
+    CG_ASSERT(request->magic == CG_REQUEST_MAGIC && request->client != NULL);
+    if (!request->reply_ended)
+        cg_count(request->machine->sheet, CG_METRIC_CLIENTS_GONE, 1);
+    request->client = NULL;
+    request->client_busy = false;
+    if (!request->kept)
+        request->facts = NULL; /* its memory goes away now */
+    cg_request_wake(request);
+    cg_request_unref(request);
+}
+
+/* ---- facts that outlive the client ---- */
+
+static void copy_fields(struct cg_arena *arena, const struct cg_fields *from,
+                        struct cg_fields *ret_to)
+{
+    ret_to->items = CG_ARENA_ARRAY(arena, struct cg_field, from->count == 0 ? 1 : from->count);
+    ret_to->count = ret_to->capacity = from->count;
+    for (size_t i = 0; i < from->count; i++) {
+        ret_to->items[i].name = cg_arena_copy(arena, from->items[i].name);
+        ret_to->items[i].value = cg_arena_copy(arena, from->items[i].value);
+    }
+}
+
+void cg_request_keep(struct cg_request *request)
+{
+    if (request->kept)
+        return;
+    const struct cg_request_facts *from = request->facts;
+    struct cg_arena *arena = &request->arena;
+    struct cg_fields *fields = CG_ARENA_NEW(arena, struct cg_fields);
+    struct cg_request_facts *own = CG_ARENA_NEW(arena, struct cg_request_facts);
+    copy_fields(arena, from->fields, fields);
+    *own = (struct cg_request_facts){
+        .method = cg_arena_copy(arena, from->method),
+        .scheme = cg_arena_copy(arena, from->scheme),
+        .authority = cg_arena_copy(arena, from->authority),
+        .target = cg_arena_copy(arena, from->target),
+        .fields = fields,
+        .body = cg_arena_copy(arena, from->body),
+        .has_body = from->has_body,
+        .peer_address = cg_arena_copy(arena, from->peer_address),
+        .http2 = from->http2,
+    };
+    request->facts = own;
+    request->kept = true;
+    /* Planning is a pure function, so this is the same plan, now over our own bytes. */
+    cg_plan_make(request->machine->ruleset, own, false, arena, &request->plan);
+}

@@ -1,0 +1,380 @@
+/*
+ * The read path of a request, in the order of its life. Writes are in request_write.c.
+ */
+#include <stdio.h>
+
+#include "gateway/base/clock.h"
+#include "gateway/base/log.h"
+#include "gateway/request/machine.h"
+
+static void count(struct cg_request *request, enum cg_metric metric)
+{
+    cg_count(request->machine->sheet, metric, 1);
+}
+
+static void count_route(struct cg_request *request, enum cg_route_metric metric)
+{
+    if (request->plan.route != NULL)
+        cg_count_route(request->machine->sheet, request->plan.route->index, metric);
+}
+
+static enum cg_step_result refuse(struct cg_request *request)
+{
+    count(request, CG_METRIC_REFUSED);
+    cg_request_reply_error(request, request->plan.refuse_status, request->plan.reason,
+                           request->plan.detail, NULL);
+    cg_request_go(request, CG_REQUEST_await_client);
+    return CG_CONTINUE;
+}
+
+/* What the log line says at the end, when the client's memory is gone. Queries may carry secrets:
+ * the path alone is logged. */
+static void remember_for_log(struct cg_request *request)
+{
+    struct cg_str path, query;
+    bool has_query;
+    cg_target_split(request->facts->target, &path, &query, &has_query);
+    request->log_method = cg_arena_copy(&request->arena, request->facts->method);
+    request->log_path = cg_arena_copy(&request->arena, path);
+}
+
+enum cg_step_result cg_request_step_receive(struct cg_request *request)
+{
+    struct cg_machine *machine = request->machine;
+    count(request, CG_METRIC_REQUESTS);
+    if (machine->log_requests)
+        remember_for_log(request);
+    cg_plan_make(machine->ruleset, request->facts, false, &request->arena, &request->plan);
+    request->reason = request->plan.reason;
+    if (cg_str_eq(request->facts->method, CG_STR("PURGE")) &&
+        request->plan.kind != CG_PLAN_REFUSE) {
+        cg_request_go(request, CG_REQUEST_purge_method);
+        return CG_CONTINUE;
+    }
+    switch (request->plan.kind) {
+    case CG_PLAN_LOOKUP:
+        request->variant_key = request->plan.key;
+        cg_request_go(request, CG_REQUEST_lookup);
+        return CG_CONTINUE;
+    case CG_PLAN_PASS:
+        count(request, CG_METRIC_PASSES);
+        cg_request_go(request, CG_REQUEST_forward);
+        return CG_CONTINUE;
+    case CG_PLAN_WRITE:
+        count(request, CG_METRIC_WRITES);
+        request->is_write = true;
+        cg_request_keep(request);
+        cg_request_go(request, CG_REQUEST_write_mark);
+        return CG_CONTINUE;
+    case CG_PLAN_REFUSE:
+        return refuse(request);
+    }
+    CG_UNREACHABLE();
+}
+
+/* ---- lookup ---- */
+
+static void on_view(void *owner, const struct cg_store_view *view)
+{
+    struct cg_request *request = cg_request_of(owner);
+    request->entry_blob = cg_blob_unref(request->entry_blob);
+    request->bans = cg_bans_unref(request->bans);
+    request->view = *view;
+    if (view->entry != NULL)
+        request->entry_blob = cg_blob_ref(view->entry);
+    if (view->bans != NULL)
+        request->bans = cg_bans_ref(view->bans);
+    cg_request_answered(request);
+}
+
+enum cg_step_result cg_request_step_lookup(struct cg_request *request)
+{
+    struct cg_store *store = request->machine->store;
+    cg_request_go(request, CG_REQUEST_looked_up);
+    cg_request_await(request);
+    store->port->lookup(store, &request->variant_key, request->plan.instances,
+                        request->plan.instance_count, on_view, request);
+    return CG_WAIT;
+}
+
+/* Forwards without storing: `reason` says why the store is not to be used. */
+static enum cg_step_result pass(struct cg_request *request, enum cg_reason reason)
+{
+    request->may_store = false;
+    request->reason = reason;
+    cg_request_go(request, CG_REQUEST_forward);
+    return CG_CONTINUE;
+}
+
+static enum cg_step_result miss(struct cg_request *request)
+{
+    count(request, CG_METRIC_MISSES);
+    count_route(request, CG_ROUTE_MISSES);
+    if (request->plan.head)
+        return pass(request, CG_REASON_HEAD_MISS);
+    if (request->plan.has_range)
+        return pass(request, CG_REASON_RANGE);
+    request->may_store = true;
+    cg_request_go(request, CG_REQUEST_prepare);
+    return CG_CONTINUE;
+}
+
+/* Looks again, under the values of the fields that the Vary marker names. */
+static enum cg_step_result select_variant(struct cg_request *request)
+{
+    request->variant =
+        cg_vary_signature(request->entry.vary, request->facts->fields, &request->arena);
+    cg_key_of(&request->machine->ruleset->keys, request->plan.canonical, request->variant,
+              &request->variant_key);
+    cg_request_go(request, CG_REQUEST_lookup);
+    return CG_CONTINUE;
+}
+
+enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
+{
+    if (request->view.result != CG_STORE_OK) {
+        count(request, CG_METRIC_STORE_ERRORS);
+        count(request, CG_METRIC_MISSES);
+        return pass(request, CG_REASON_STORE_UNAVAILABLE);
+    }
+    const struct cg_entry *entry = NULL;
+    bool unreadable = false;
+    if (request->entry_blob != NULL) {
+        if (cg_entry_decode(cg_blob_str(request->entry_blob), &request->arena, &request->entry))
+            entry = &request->entry;
+        else
+            unreadable = true;
+    }
+    request->verdict =
+        cg_verdict_of(entry, &request->plan, request->variant, request->view.versions,
+                      request->view.epoch, request->bans, cg_now_ms(request->machine->clock));
+    request->reason = request->verdict.reason;
+    switch (request->verdict.kind) {
+    case CG_VERDICT_HIT:
+    case CG_VERDICT_STALE:
+        cg_request_go(request, CG_REQUEST_deliver_hit);
+        return CG_CONTINUE;
+    case CG_VERDICT_SELECT:
+        return select_variant(request);
+    case CG_VERDICT_MISS:
+        request->stale_at_hand = request->verdict.usable_if_error;
+        if (unreadable)
+            request->reason = CG_REASON_UNREADABLE;
+        return miss(request);
+    case CG_VERDICT_PASS:
+        count(request, CG_METRIC_MISSES);
+        count_route(request, CG_ROUTE_MISSES);
+        return pass(request, request->verdict.reason);
+    }
+    CG_UNREACHABLE();
+}
+
+/* ---- a stored answer ---- */
+
+/* One refresh per key: whoever comes while it flies finds it listed. */
+static void refresh(struct cg_request *request)
+{
+    cg_request_keep(request);
+    if (cg_flight_find(request) != NULL)
+        return;
+    count(request, CG_METRIC_REFRESHES);
+    struct cg_flight *flight =
+        cg_flight_create(request, true, request->machine->limits.entry_bytes_max);
+    flight->outlives_waiters = true;
+    cg_flight_list(flight);
+    cg_flight_start(flight);
+    cg_flight_unref(flight);
+}
+
+enum cg_step_result cg_request_step_deliver_hit(struct cg_request *request)
+{
+    bool stale = request->reason != CG_REASON_FRESH;
+    count(request, CG_METRIC_HITS);
+    count_route(request, CG_ROUTE_HITS);
+    if (stale)
+        count(request, CG_METRIC_STALE_HITS);
+    if (request->verdict.kind == CG_VERDICT_STALE && !request->plan.head)
+        refresh(request); /* before the answer: the client's memory may go away with it */
+    cg_request_go(request, CG_REQUEST_await_client);
+    cg_request_reply_entry(request);
+    return CG_CONTINUE;
+}
+
+/* ---- a miss ---- */
+
+/* The versions to fetch under. The entry that was looked up stays: it may yet be served stale. */
+static void on_prepared(void *owner, const struct cg_store_view *view)
+{
+    struct cg_request *request = cg_request_of(owner);
+    request->view = *view;
+    cg_request_answered(request);
+}
+
+enum cg_step_result cg_request_step_prepare(struct cg_request *request)
+{
+    /* From here on things outlive the client. */
+    cg_request_keep(request);
+    cg_request_go(request, CG_REQUEST_prepared);
+    bool absent = false;
+    for (size_t i = 0; i < request->plan.instance_count; i++)
+        absent = absent || request->view.versions[i].state == CG_VERSION_ABSENT;
+    if (!absent)
+        return CG_CONTINUE;
+    struct cg_store *store = request->machine->store;
+    cg_request_await(request);
+    store->port->prepare(store, request->plan.instances, request->plan.instance_count, on_prepared,
+                         request);
+    return CG_WAIT;
+}
+
+enum cg_step_result cg_request_step_prepared(struct cg_request *request)
+{
+    if (request->view.result != CG_STORE_OK) {
+        count(request, CG_METRIC_STORE_ERRORS);
+        return pass(request, CG_REASON_STORE_UNAVAILABLE);
+    }
+    /* A write began in between: its readers pass. */
+    if (!cg_versions_concrete(request->view.versions, request->plan.instance_count))
+        return pass(request, CG_REASON_WRITE_IN_FLIGHT);
+    cg_request_go(request, CG_REQUEST_join);
+    return CG_CONTINUE;
+}
+
+enum cg_step_result cg_request_step_join(struct cg_request *request)
+{
+    struct cg_machine *machine = request->machine;
+    struct cg_flight *flight = cg_flight_find(request);
+    cg_request_go(request, CG_REQUEST_await_head);
+    if (flight != NULL) {
+        request->collapsed = true;
+        cg_flight_join(flight, request);
+        cg_timer_arm(machine->clock, &request->timer, machine->limits.flight_wait_ms);
+        return CG_CONTINUE;
+    }
+    flight = cg_flight_create(request, true, machine->limits.entry_bytes_max);
+    cg_flight_list(flight);
+    cg_flight_join(flight, request);
+    cg_flight_start(flight);
+    cg_flight_unref(flight);
+    return CG_CONTINUE;
+}
+
+enum cg_step_result cg_request_step_forward(struct cg_request *request)
+{
+    cg_request_keep(request);
+    size_t keep_max = request->may_store ? request->machine->limits.entry_bytes_max : 0;
+    if (!request->may_store && request->plan.kind == CG_PLAN_LOOKUP)
+        request->plan.kind = CG_PLAN_PASS; /* so that conditions and ranges travel */
+    struct cg_flight *flight = cg_flight_create(request, request->may_store, keep_max);
+    cg_request_go(request, CG_REQUEST_await_head);
+    cg_flight_join(flight, request);
+    cg_flight_start(flight);
+    cg_flight_unref(flight);
+    return CG_CONTINUE;
+}
+
+/* Leaves a flight that cannot be shared, or takes too long, and fetches alone; it may store. */
+static enum cg_step_result go_own_way(struct cg_request *request)
+{
+    cg_flight_leave(request);
+    cg_timer_disarm(request->machine->clock, &request->timer);
+    request->timed_out = false;
+    request->reason = CG_REASON_FLIGHT_LEFT;
+    request->collapsed = false;
+    cg_request_go(request, CG_REQUEST_forward);
+    return CG_CONTINUE;
+}
+
+static enum cg_step_result serve_stale(struct cg_request *request)
+{
+    cg_flight_leave(request);
+    cg_timer_disarm(request->machine->clock, &request->timer);
+    request->reason = CG_REASON_STALE_IF_ERROR;
+    request->stale_at_hand = false;
+    cg_request_go(request, CG_REQUEST_deliver_hit);
+    return CG_CONTINUE;
+}
+
+enum cg_step_result cg_request_step_await_head(struct cg_request *request)
+{
+    struct cg_flight *flight = request->flight;
+    if (!flight->head_ready && !flight->finished) {
+        if (request->timed_out && request->collapsed)
+            return go_own_way(request);
+        return CG_WAIT;
+    }
+    if (request->stale_at_hand && (!flight->head_ready || flight->status >= 500))
+        return serve_stale(request);
+    if (!flight->head_ready) {
+        cg_request_reply_failure(request);
+        cg_flight_leave(request);
+        cg_request_go(request, CG_REQUEST_await_client);
+        return CG_CONTINUE;
+    }
+    if (request->collapsed && !cg_flight_shares_with(flight, request))
+        return go_own_way(request);
+    cg_timer_disarm(request->machine->clock, &request->timer);
+    if (request->collapsed)
+        count(request, CG_METRIC_COLLAPSED);
+    cg_request_go(request, CG_REQUEST_stream);
+    cg_request_begin_flight(request);
+    return CG_CONTINUE;
+}
+
+enum cg_step_result cg_request_step_stream(struct cg_request *request)
+{
+    struct cg_flight *flight = request->flight;
+    if (request->client_busy)
+        return CG_WAIT;
+    bool whole = flight->finished && flight->outcome == CG_ORIGIN_COMPLETE;
+    if (cg_request_send_piece(request, cg_flight_releasable(flight), whole)) {
+        if (!request->reply_ended)
+            return CG_WAIT;
+    } else if (!flight->finished) {
+        return CG_WAIT;
+    } else {
+        cg_request_abort_client(request);
+    }
+    cg_flight_leave(request);
+    cg_request_go(request, CG_REQUEST_await_client);
+    return CG_CONTINUE;
+}
+
+/* ---- the end ---- */
+
+enum cg_step_result cg_request_step_await_client(struct cg_request *request)
+{
+    if (request->client != NULL)
+        return CG_WAIT;
+    cg_request_go(request, CG_REQUEST_finished);
+    return CG_CONTINUE;
+}
+
+static void log_request(const struct cg_request *request)
+{
+    char status[8], micros[24];
+    snprintf(status, sizeof(status), "%u", request->reply_status);
+    snprintf(micros, sizeof(micros), "%lld",
+             (long long)(cg_clock_monotonic_us() - request->started_us));
+    const struct cg_log_pair pairs[] = {
+        {"route", request->plan.route == NULL ? CG_STR("-") : request->plan.route->name},
+        {"method", request->log_method},
+        {"path", request->log_path},
+        {"status", cg_str_from(status)},
+        {"reason", cg_str_from(cg_reason_word(request->reason))},
+        {"micros", cg_str_from(micros)},
+    };
+    cg_log_pairs(CG_LOG_INFO, "request", pairs, sizeof(pairs) / sizeof(pairs[0]));
+}
+
+enum cg_step_result cg_request_step_finished(struct cg_request *request)
+{
+    cg_flight_leave(request);
+    cg_timer_disarm(request->machine->clock, &request->timer);
+    cg_count_reason(request->machine->sheet, request->reason);
+    if (request->machine->log_requests && request->reply_begun)
+        log_request(request);
+    request->finished = true;
+    cg_request_unref(request);
+    return CG_WAIT;
+}

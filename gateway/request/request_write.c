@@ -1,0 +1,364 @@
+/*
+ * The write path of a request (DESIGN.md, "Write intent"; CONSISTENCY rows 6 to 8).
+ *
+ * mark → forward → (purge early what no mark protects) → head → body but its last byte → settle:
+ * purge, end the marks → the last byte. A client that leaves changes nothing but who listens.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#include "gateway/base/clock.h"
+#include "gateway/base/log.h"
+#include "gateway/request/machine.h"
+
+static struct cg_purge_limits purge_limits(const struct cg_machine *machine)
+{
+    return (struct cg_purge_limits){
+        .json_body_max = machine->limits.json_body_max,
+        .json_depth_max = machine->limits.json_depth_max,
+        .instances_max = machine->limits.purge_instances_max,
+    };
+}
+
+void cg_request_on_done(void *owner, enum cg_store_result result)
+{
+    struct cg_request *request = cg_request_of(owner);
+    if (result != CG_STORE_OK) {
+        request->store_result = result;
+        cg_count(request->machine->sheet, CG_METRIC_STORE_ERRORS, 1);
+    }
+    cg_request_answered(request);
+}
+
+/* ---- before ---- */
+
+static void name_writer(struct cg_request *request)
+{
+    struct cg_machine *machine = request->machine;
+    uint64_t parts[2] = {machine->writer_seed[0],
+                         machine->writer_seed[1] + machine->writer_count++};
+    memcpy(request->writer.id, parts, sizeof(request->writer.id));
+}
+
+static void mark(struct cg_request *request, const struct cg_purge_set *set, uint32_t lives_ms)
+{
+    struct cg_machine *machine = request->machine;
+    cg_request_await(request);
+    machine->store->port->mark(machine->store, set->instances, set->instance_count,
+                               &request->writer, cg_now_ms(machine->clock) + lives_ms,
+                               cg_request_on_done, request);
+}
+
+enum cg_step_result cg_request_step_write_mark(struct cg_request *request)
+{
+    struct cg_machine *machine = request->machine;
+    struct cg_purge_limits limits = purge_limits(machine);
+    cg_purge_before(machine->ruleset, &request->plan, request->facts, &limits, false,
+                    &request->arena, &request->intent);
+    cg_request_go(request, CG_REQUEST_write_marked);
+    if (request->intent.instance_count == 0)
+        return CG_CONTINUE;
+    name_writer(request);
+    request->store_result = CG_STORE_OK;
+    request->marked = true;
+    mark(request, &request->intent, machine->limits.write_mark_ms);
+    return CG_WAIT;
+}
+
+static void arm_renewal(struct cg_request *request)
+{
+    if (request->marked)
+        cg_timer_arm(request->machine->clock, &request->timer,
+                     request->machine->limits.write_mark_ms / 3);
+}
+
+/* A slow write's marks must not run out under it. True when a renewal was sent. */
+static bool renew_when_due(struct cg_request *request)
+{
+    if (!request->timed_out)
+        return false;
+    request->timed_out = false;
+    mark(request, &request->intent, request->machine->limits.write_mark_ms);
+    arm_renewal(request);
+    return true;
+}
+
+enum cg_step_result cg_request_step_write_marked(struct cg_request *request)
+{
+    struct cg_machine *machine = request->machine;
+    if (request->store_result != CG_STORE_OK)
+        cg_log(CG_LOG_WARN, "mark-failed", "a write goes out without its marks");
+    arm_renewal(request);
+    size_t capture =
+        cg_purge_needs_answer_body(&request->plan) ? machine->limits.response_capture_max : 0;
+    struct cg_flight *flight = cg_flight_create(request, false, capture);
+    flight->outlives_waiters = true;
+    cg_request_go(request, CG_REQUEST_write_answer);
+    cg_flight_join(flight, request);
+    cg_flight_start(flight);
+    cg_flight_unref(flight);
+    return CG_CONTINUE;
+}
+
+/* ---- the answer ---- */
+
+static bool answer_has_no_body(const struct cg_flight *flight)
+{
+    return flight->no_body || (flight->has_length && flight->content_length == 0);
+}
+
+enum cg_step_result cg_request_step_write_answer(struct cg_request *request)
+{
+    struct cg_flight *flight = request->flight;
+    if (renew_when_due(request))
+        return CG_WAIT;
+    if (flight->finished) {
+        cg_request_go(request, CG_REQUEST_write_settle);
+        return CG_CONTINUE;
+    }
+    if (!flight->head_ready)
+        return CG_WAIT;
+    /* A head alone is an answer: where nothing follows it, wait for the end. */
+    if (answer_has_no_body(flight))
+        return CG_WAIT;
+    if (cg_purge_needs_answer_body(&request->plan) && flight->kept)
+        return CG_WAIT;
+    cg_request_go(request, CG_REQUEST_write_early);
+    return CG_CONTINUE;
+}
+
+static struct cg_write_answer answer_of(const struct cg_flight *flight)
+{
+    return (struct cg_write_answer){
+        .known = flight->has_head,
+        .status = flight->status,
+        .fields = flight->has_head ? &flight->fields : NULL,
+        .body = flight->kept ? cg_buf_str(&flight->body) : (struct cg_str){NULL, 0},
+        .body_complete = flight->kept && flight->finished && flight->outcome == CG_ORIGIN_COMPLETE,
+    };
+}
+
+static bool intended(const struct cg_request *request, const struct cg_instance *instance)
+{
+    for (size_t i = 0; i < request->intent.instance_count; i++)
+        if (cg_instance_eq(&request->intent.instances[i], instance))
+            return true;
+    return false;
+}
+
+/* Purges of `after` what no mark of ours covers, and its open patterns. True when anything was. */
+static bool purge_unmarked(struct cg_request *request)
+{
+    struct cg_store *store = request->machine->store;
+    const struct cg_purge_set *after = &request->after;
+    size_t count = 0;
+    struct cg_instance *unmarked =
+        CG_ARENA_ARRAY(&request->arena, struct cg_instance, after->instance_count + 1);
+    for (size_t i = 0; i < after->instance_count; i++)
+        if (!intended(request, &after->instances[i]))
+            unmarked[count++] = after->instances[i];
+    if (count > 0) {
+        cg_request_await(request);
+        store->port->purge(store, unmarked, count, cg_request_on_done, request);
+    }
+    if (after->ban_count > 0) {
+        cg_request_await(request);
+        store->port->ban(store, after->bans, after->ban_count, cg_request_on_done, request);
+    }
+    return count > 0 || after->ban_count > 0;
+}
+
+static void decide(struct cg_request *request)
+{
+    struct cg_machine *machine = request->machine;
+    struct cg_purge_limits limits = purge_limits(machine);
+    struct cg_write_answer answer = answer_of(request->flight);
+    memset(&request->after, 0, sizeof(request->after));
+    cg_purge_after(machine->ruleset, &request->plan, request->facts, &answer, &limits,
+                   &request->arena, &request->after);
+}
+
+/*
+ * The head is about to be released while the upstream still talks. What is marked stays busy; what
+ * only the answer names (Location), or widened, is purged now and once more at the end.
+ */
+enum cg_step_result cg_request_step_write_early(struct cg_request *request)
+{
+    cg_request_go(request, CG_REQUEST_write_begin);
+    decide(request);
+    return purge_unmarked(request) ? CG_WAIT : CG_CONTINUE;
+}
+
+enum cg_step_result cg_request_step_write_begin(struct cg_request *request)
+{
+    cg_request_go(request, CG_REQUEST_write_stream);
+    if (request->client != NULL)
+        cg_request_begin_flight(request);
+    return CG_CONTINUE;
+}
+
+enum cg_step_result cg_request_step_write_stream(struct cg_request *request)
+{
+    struct cg_flight *flight = request->flight;
+    if (renew_when_due(request))
+        return CG_WAIT;
+    if (flight->finished) {
+        cg_request_go(request, CG_REQUEST_write_settle);
+        return CG_CONTINUE;
+    }
+    if (request->client == NULL) { /* nobody listens; the upstream must still be read */
+        request->offset = flight->received;
+        cg_flight_consumed(flight);
+        return CG_WAIT;
+    }
+    /* With one byte held back the client cannot take the answer for whole. */
+    if (!request->client_busy && flight->received > request->offset + 1)
+        cg_request_send_piece(request, flight->received - 1, false);
+    return CG_WAIT;
+}
+
+/* ---- settling ---- */
+
+static void count_purge(struct cg_request *request)
+{
+    struct cg_sheet *sheet = request->machine->sheet;
+    const struct cg_purge_set *after = &request->after;
+    cg_count(sheet, CG_METRIC_DELETES, after->instance_count);
+    cg_count(sheet, CG_METRIC_BANS, after->ban_count);
+    cg_count(sheet, CG_METRIC_WIDENED, after->widened);
+    if (after->widened > 0)
+        cg_log(CG_LOG_WARN, "purge-widened", "route=%.*s: %.*s",
+               CG_STR_ARG(request->plan.route == NULL ? CG_STR("-") : request->plan.route->name),
+               CG_STR_ARG(after->widened_detail));
+}
+
+/* Ends our marks: what is purged gets a new version, what is not keeps its own. */
+static void release(struct cg_request *request)
+{
+    struct cg_store *store = request->machine->store;
+    const struct cg_purge_set *intent = &request->intent;
+    bool *renew = CG_ARENA_ARRAY(&request->arena, bool, intent->instance_count);
+    for (size_t i = 0; i < intent->instance_count; i++)
+        for (size_t j = 0; j < request->after.instance_count && !renew[i]; j++)
+            renew[i] = cg_instance_eq(&intent->instances[i], &request->after.instances[j]);
+    cg_request_await(request);
+    store->port->release(store, intent->instances, renew, intent->instance_count, &request->writer,
+                         cg_request_on_done, request);
+}
+
+/* The upstream may still commit: keep busy for a while what a commit would touch. */
+static void hold(struct cg_request *request)
+{
+    if (!request->marked)
+        name_writer(request);
+    if (request->after.instance_count > 0)
+        mark(request, &request->after, request->machine->limits.write_hold_ms);
+    if (request->marked)
+        mark(request, &request->intent, request->machine->limits.write_hold_ms);
+}
+
+enum cg_step_result cg_request_step_write_settle(struct cg_request *request)
+{
+    struct cg_flight *flight = request->flight;
+    cg_request_go(request, CG_REQUEST_write_end);
+    cg_timer_disarm(request->machine->clock, &request->timer);
+    request->store_result = CG_STORE_OK;
+    bool nothing_left = flight->outcome != CG_ORIGIN_COMPLETE && !flight->sent;
+    bool in_doubt = flight->outcome != CG_ORIGIN_COMPLETE && flight->sent;
+    if (nothing_left)
+        memset(&request->after, 0, sizeof(request->after)); /* it never reached the upstream */
+    else
+        decide(request);
+    count_purge(request);
+    purge_unmarked(request);
+    bool refused = flight->has_head && flight->status >= 400 && flight->status < 500;
+    if (in_doubt && !refused)
+        hold(request);
+    else if (request->marked)
+        release(request);
+    return CG_CONTINUE;
+}
+
+enum cg_step_result cg_request_step_write_end(struct cg_request *request)
+{
+    struct cg_flight *flight = request->flight;
+    if (!request->settled && request->store_result != CG_STORE_OK)
+        cg_log(CG_LOG_WARN, "purge-failed", "a purge was not acknowledged by the store");
+    request->settled = true;
+    if (request->client == NULL) {
+        cg_request_go(request, CG_REQUEST_finished);
+        return CG_CONTINUE;
+    }
+    if (!request->reply_begun && flight->has_head) {
+        cg_request_begin_flight(request);
+        return CG_CONTINUE; /* the client may have left meanwhile: look again */
+    }
+    if (!flight->has_head) {
+        cg_request_reply_failure(request);
+    } else {
+        if (request->client_busy)
+            return CG_WAIT;
+        bool whole = flight->outcome == CG_ORIGIN_COMPLETE;
+        if (cg_request_send_piece(request, flight->received, whole)) {
+            if (!request->reply_ended)
+                return CG_WAIT;
+        } else {
+            cg_request_abort_client(request);
+        }
+    }
+    cg_flight_leave(request);
+    request->is_write = false; /* nothing left to settle */
+    cg_request_go(request, CG_REQUEST_await_client);
+    return CG_CONTINUE;
+}
+
+/* ---- PURGE on the traffic port (CONSISTENCY row 32) ---- */
+
+static bool is_admin(const struct cg_request *request)
+{
+    struct cg_str token = request->machine->admin_token;
+    struct cg_str sent = cg_fields_value(request->facts->fields, CG_STR("authorization"));
+    struct cg_str scheme = CG_STR("Bearer ");
+    if (cg_str_empty(token) || sent.length != scheme.length + token.length ||
+        !cg_str_eq_ci(cg_str_sub(sent, 0, scheme.length), scheme))
+        return false;
+    return CRYPTO_memcmp(sent.bytes + scheme.length, token.bytes, token.length) == 0;
+}
+
+enum cg_step_result cg_request_step_purge_method(struct cg_request *request)
+{
+    struct cg_store *store = request->machine->store;
+    if (!is_admin(request)) {
+        cg_count(request->machine->sheet, CG_METRIC_REFUSED, 1);
+        cg_request_go(request, CG_REQUEST_await_client);
+        cg_request_reply_error(request, 405, CG_REASON_BAD_REQUEST,
+                               CG_STR("PURGE needs the admin token as a Bearer credential"), NULL);
+        return CG_CONTINUE;
+    }
+    request->intent.instances = CG_ARENA_NEW(&request->arena, struct cg_instance);
+    cg_instance_of_path(request->machine->ruleset, request->plan.upstream, &request->plan.path,
+                        &request->arena, request->intent.instances);
+    request->is_write = true;
+    request->reason = CG_REASON_WRITE;
+    cg_count(request->machine->sheet, CG_METRIC_DELETES, 1);
+    cg_request_go(request, CG_REQUEST_purged);
+    cg_request_await(request);
+    store->port->purge(store, request->intent.instances, 1, cg_request_on_done, request);
+    return CG_WAIT;
+}
+
+enum cg_step_result cg_request_step_purged(struct cg_request *request)
+{
+    request->is_write = false;
+    cg_request_go(request, CG_REQUEST_await_client);
+    if (request->client == NULL)
+        return CG_CONTINUE;
+    if (request->store_result == CG_STORE_OK)
+        cg_request_reply_error(request, 200, CG_REASON_WRITE, CG_STR("purged"), NULL);
+    else
+        cg_request_reply_error(request, 503, CG_REASON_STORE_UNAVAILABLE,
+                               CG_STR("the store did not acknowledge the purge"), NULL);
+    return CG_CONTINUE;
+}
