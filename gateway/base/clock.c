@@ -30,7 +30,8 @@ static int64_t read_clock_us(clockid_t which)
 }
 
 #ifdef CACHEGATE_TEST_CLOCK
-/* The offset that tests move; zero without the environment variable. Mapped once, never unmapped. */
+/* The offset that tests move; zero without the environment variable. Mapped once, never unmapped.
+ */
 static int64_t test_offset_ms(void)
 {
     static const _Atomic int64_t nothing = 0;
@@ -39,8 +40,8 @@ static int64_t test_offset_ms(void)
     if (offset == NULL) {
         const char *path = getenv("CACHEGATE_TEST_CLOCK");
         int file = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-        void *memory = file < 0 ? MAP_FAILED
-                                : mmap(NULL, sizeof(int64_t), PROT_READ, MAP_SHARED, file, 0);
+        void *memory =
+            file < 0 ? MAP_FAILED : mmap(NULL, sizeof(int64_t), PROT_READ, MAP_SHARED, file, 0);
         if (file >= 0)
             close(file);
         offset = memory == MAP_FAILED ? &nothing : (const _Atomic int64_t *)memory;

@@ -20,9 +20,9 @@ enum cg_address_kind { CG_ADDRESS_TCP, CG_ADDRESS_UNIX };
 /* `host:port`, `[v6]:port`, `:port` or `unix:/path`. Texts are NUL-terminated, owned. */
 struct cg_address {
     enum cg_address_kind kind;
-    char *host; /* "" is any address; a name or a literal without brackets */
+    char *host;    /* "" is any address; a name or a literal without brackets */
     uint16_t port; /* 0 picks one */
-    char *path; /* of a UNIX socket */
+    char *path;    /* of a UNIX socket */
 };
 
 /* One place that accepts traffic. */
@@ -59,8 +59,8 @@ struct cg_upstream_settings {
 };
 
 struct cg_limits {
-    size_t request_body_max;   /* 413 above it */
-    size_t request_head_max;   /* 431 above it */
+    size_t request_body_max; /* 413 above it */
+    size_t request_head_max; /* 431 above it */
     uint32_t request_fields_max;
     size_t response_capture_max; /* of a write's answer, for {response.…} */
     size_t json_body_max;        /* larger bodies widen */
@@ -68,9 +68,9 @@ struct cg_limits {
     uint32_t purge_instances_max; /* of one write; more widen */
     size_t flight_buffer;         /* unsent bytes per fetch before the upstream is paused */
     uint32_t flight_waiters_max;
-    uint32_t flight_wait_ms; /* how long a request waits for another's fetch */
-    uint32_t write_hold_ms;  /* how long a write of unknown outcome keeps its instances busy */
-    uint32_t write_mark_ms;  /* how long a mark lives unless renewed */
+    uint32_t flight_wait_ms;     /* how long a request waits for another's fetch */
+    uint32_t write_hold_ms;      /* how long a write of unknown outcome keeps its instances busy */
+    uint32_t write_mark_ms;      /* how long a mark lives unless renewed */
     uint32_t request_timeout_ms; /* a request must have arrived by then */
     uint32_t idle_timeout_ms;
     uint32_t send_timeout_ms; /* an answer must make progress within */
@@ -88,17 +88,17 @@ struct cg_settings {
     struct cg_upstream_settings *upstreams;
     size_t upstream_count;
     uint32_t threads;
-    bool cache_enabled;   /* `cache: off`: everything passes; writes purge all the same */
-    char *redis_url;      /* parsed by its own driver; NULL: the embedded store */
-    size_t memory_bytes;  /* of the embedded store, entries and versions */
-    size_t entry_bytes_max; /* a larger answer is passed on, not stored */
+    bool cache_enabled;      /* `cache: off`: everything passes; writes purge all the same */
+    char *redis_url;         /* parsed by its own driver; NULL: the embedded store */
+    size_t memory_bytes;     /* of the embedded store, entries and versions */
+    size_t entry_bytes_max;  /* a larger answer is passed on, not stored */
     struct cg_secret secret; /* of the deployment; random per process when none is given */
     bool secret_given;
     struct cg_limits limits;
     char *log_level; /* error, warn, info, debug */
     bool log_requests;
     uint32_t drain_timeout_ms;
-    char *via; /* our pseudonym in Via and Cache-Status: "cachegate" */
+    char *via;                  /* our pseudonym in Via and Cache-Status: "cachegate" */
     struct cg_ruleset *ruleset; /* owned; never NULL */
 };
 

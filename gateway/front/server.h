@@ -17,7 +17,8 @@ struct cg_server;
 
 struct cg_server_hooks {
     void *owner;
-    /* On the new thread, before its loop turns. Never NULL results: what can fail was done before. */
+    /* On the new thread, before its loop turns. Never NULL results: what can fail was done before.
+     */
     struct cg_store *(*store_open)(void *owner, struct st_h2o_context_t *context,
                                    struct cg_clock *clock);
     void (*store_close)(void *owner, struct cg_store *store);

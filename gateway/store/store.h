@@ -26,7 +26,8 @@ struct cg_store;
 
 enum cg_store_result {
     CG_STORE_OK,
-    CG_STORE_UNAVAILABLE, /* nothing is known: reads pass, purges are the driver's journal to keep */
+    CG_STORE_UNAVAILABLE, /* nothing is known: reads pass, purges are the driver's journal to keep
+                           */
     CG_STORE_FULL,        /* a fill had no room */
 };
 
@@ -56,10 +57,10 @@ struct cg_store_stats {
 };
 
 struct cg_store_health {
-    const char *backend;   /* "memory", "redis" */
+    const char *backend; /* "memory", "redis" */
     bool available;
-    double latency_ms;     /* of the last operation measured; 0 for memory */
-    const char *breaker;   /* "closed", "open", "half-open" */
+    double latency_ms;   /* of the last operation measured; 0 for memory */
+    const char *breaker; /* "closed", "open", "half-open" */
 };
 
 struct cg_store_port {

@@ -20,8 +20,8 @@ struct cg_upstreams *cg_upstreams_create(const struct cg_settings *settings, cha
 struct cg_upstreams *cg_upstreams_destroy(struct cg_upstreams *upstreams);
 
 /* On the thread that runs `context`'s loop. */
-struct cg_origin *cg_origin_create(struct cg_upstreams *upstreams,
-                                   struct st_h2o_context_t *context, struct cg_clock *clock);
+struct cg_origin *cg_origin_create(struct cg_upstreams *upstreams, struct st_h2o_context_t *context,
+                                   struct cg_clock *clock);
 /* Closes idle connections; no exchange may be left. */
 struct cg_origin *cg_origin_destroy(struct cg_origin *origin);
 
