@@ -1,0 +1,111 @@
+#include "gateway/config/settings_build.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
+/* Whether a file that will be needed later can be read now. */
+static void check_readable(const struct cg_settings_build *build, const struct cg_node *where,
+                           const char *name)
+{
+    if (name != NULL && access(name, R_OK) != 0)
+        cg_problem_add(build->problems, CG_PROBLEM_ERROR, where, "cannot read %s: %s", name,
+                       strerror(errno));
+}
+
+/* The node that gave an option, or its place in the file. */
+static struct cg_node place_of(const struct cg_settings_build *build, const char *path)
+{
+    const char *folder;
+    const struct cg_node *node = cg_settings_find(build, "", build->root, path, &folder);
+    return node != NULL ? *node : cg_settings_nowhere(build, path);
+}
+
+static void check_tls(const struct cg_settings_build *build)
+{
+    const struct cg_settings *settings = build->settings;
+    struct cg_node certificate = place_of(build, "tls.certificate");
+    struct cg_node key = place_of(build, "tls.key");
+    bool wanted = false;
+    for (size_t i = 0; i < settings->listener_count; i++)
+        wanted = wanted || settings->listeners[i].tls;
+    check_readable(build, &certificate, settings->tls.certificate_file);
+    check_readable(build, &key, settings->tls.key_file);
+    if (!wanted) {
+        if (settings->tls.certificate_file != NULL || settings->tls.key_file != NULL)
+            cg_problem_add(build->problems, CG_PROBLEM_WARNING, &certificate,
+                           "has no effect: no listener has `tls: true`");
+        return;
+    }
+    if (settings->tls.certificate_file == NULL)
+        cg_problem_add(build->problems, CG_PROBLEM_ERROR, &certificate,
+                       "a listener speaks TLS, which needs a certificate; give "
+                       "--tls-certificate FILE, or `tls.certificate`");
+    if (settings->tls.key_file == NULL)
+        cg_problem_add(build->problems, CG_PROBLEM_ERROR, &key,
+                       "a listener speaks TLS, which needs the certificate's key; give --tls-key "
+                       "FILE, or `tls.key`");
+}
+
+static void check_upstreams(const struct cg_settings_build *build)
+{
+    for (size_t i = 0; i < build->settings->upstream_count; i++) {
+        const struct cg_upstream_settings *upstream = &build->settings->upstreams[i];
+        const char *path =
+            cg_arena_printf(build->arena, "upstreams.%s.tls.ca", upstream->name).bytes;
+        struct cg_node place = place_of(build, path);
+        check_readable(build, &place, upstream->tls_ca_file);
+    }
+}
+
+void cg_settings_check_whole(const struct cg_settings_build *build)
+{
+    struct cg_settings *settings = build->settings;
+    check_tls(build);
+    check_upstreams(build);
+    if (settings->threads == 0)
+        settings->threads = cg_settings_cpus();
+    if (settings->entry_bytes_max > settings->memory_bytes / 8) {
+        struct cg_node place = place_of(build, "store.entry_max");
+        cg_problem_add(build->problems, CG_PROBLEM_ERROR, &place,
+                       "is more than an eighth of store.memory; raise that or lower this");
+    }
+    if (settings->limits.http2_streams_max == 0 || settings->limits.connections_max == 0)
+        return; /* an error was reported where it stands */
+    if (settings->limits.connections_max < settings->threads) {
+        struct cg_node place = place_of(build, "limits.connections");
+        cg_problem_add(build->problems, CG_PROBLEM_ERROR, &place,
+                       "is less than one connection for each of the %u threads", settings->threads);
+    }
+}
+
+/* `cpu.max` of control groups v2 is "quota period" or "max period". 0: no quota. */
+static uint32_t quota_cpus(void)
+{
+    char bytes[64];
+    uint64_t quota, period;
+    int file = open("/sys/fs/cgroup/cpu.max", O_RDONLY | O_CLOEXEC);
+    ssize_t length = file < 0 ? -1 : read(file, bytes, sizeof bytes);
+    if (file >= 0)
+        close(file);
+    struct cg_str rest = cg_str_of(bytes, length < 0 ? 0 : (size_t)length), part;
+    while (cg_str_ends_with(rest, CG_STR("\n")))
+        rest.length--;
+    if (!cg_str_split(&rest, ' ', &part) || !cg_str_to_u64(part, UINT32_MAX, &quota) ||
+        !cg_str_to_u64(rest, UINT32_MAX, &period) || period == 0)
+        return 0;
+    return (uint32_t)((quota + period - 1) / period);
+}
+
+uint32_t cg_settings_cpus(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    int allowed = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    uint32_t count = allowed < 1 ? 1 : (uint32_t)allowed;
+    uint32_t quota = quota_cpus();
+    if (quota > 0 && quota < count)
+        count = quota;
+    return count > 256 ? 256 : count;
+}
