@@ -228,7 +228,7 @@ static void put_in_store(struct cg_flight *flight)
     }
     if (!cg_stored_fields(&flight->fields, &flight->arena, &entry.fields))
         return;
-    struct cg_key key = plan->key;
+    const struct cg_key *key = &plan->key; /* borrowed by the store until it has answered */
     if (!cg_str_empty(storable->vary)) {
         struct cg_entry marker = entry;
         marker.kind = CG_ENTRY_VARY;
@@ -236,10 +236,12 @@ static void put_in_store(struct cg_flight *flight)
         marker.vary = storable->vary;
         marker.fields.count = 0;
         marker.body = CG_STR("");
-        fill(flight, &key, &marker, on_marker_filled);
-        cg_key_of(&flight->machine->ruleset->keys, plan->canonical, flight->signature, &key);
+        fill(flight, key, &marker, on_marker_filled);
+        cg_key_of(&flight->machine->ruleset->keys, plan->canonical, flight->signature,
+                  &flight->variant_key);
+        key = &flight->variant_key;
     }
-    fill(flight, &key, &entry, on_filled);
+    fill(flight, key, &entry, on_filled);
 }
 
 enum cg_step_result cg_flight_step_store(struct cg_flight *flight)

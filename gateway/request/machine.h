@@ -154,7 +154,8 @@ struct cg_flight {
     bool has_length, no_body;
     uint64_t content_length;
     struct cg_storable storable;
-    struct cg_str signature; /* of the founder's values for storable.vary */
+    struct cg_str signature;   /* of the founder's values for storable.vary */
+    struct cg_key variant_key; /* … and the key of that variant */
 
     struct cg_buf body; /* [body_base, received) of the body */
     uint64_t body_base, received;
