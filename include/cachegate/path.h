@@ -35,13 +35,19 @@ struct cg_query {
 
 enum cg_path_error { CG_PATH_OK, CG_PATH_DOT_SEGMENT, CG_PATH_BAD_ENCODING, CG_PATH_TOO_COMPLEX };
 
-/* `target` is path and query. BAD_ENCODING covers a broken %-escape, NUL, and backslash. */
+/*
+ * `target` is path and query; the path begins with a slash. BAD_ENCODING covers a broken %-escape,
+ * NUL, `#`, unencoded white space and control bytes, and in the path a backslash, encoded or not.
+ */
 enum cg_path_error cg_path_parse(struct cg_str target, struct cg_arena *arena,
                                  struct cg_path *ret_path, struct cg_query *ret_query);
+/* The same for a query alone, without its `?`. */
+enum cg_path_error cg_query_parse(struct cg_str query, struct cg_arena *arena,
+                                  struct cg_query *ret_query);
 /* Splits at the first `?`. */
 void cg_target_split(struct cg_str target, struct cg_str *ret_path, struct cg_str *ret_query,
                      bool *ret_has_query);
-/* Appends `s` with everything but unreserved characters percent-encoded. */
+/* `s` with everything but unreserved characters percent-encoded. */
 struct cg_str cg_percent_encode(struct cg_arena *arena, struct cg_str s);
 
 #endif

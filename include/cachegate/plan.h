@@ -2,7 +2,7 @@
  * plan: one request, classified. A pure function of the ruleset and the request's bytes: what
  * `explain` prints and what the request machine acts on.
  *
- * The canonical request is: host, path (unreserved characters decoded, other escapes upper-cased,
+ * The canonical request is: scheme, host, path (unreserved characters decoded, other escapes upper-cased,
  * `%2F` kept), query (sorted by name unless the route says otherwise, filtered as `key.query`
  * says), key headers, key cookies, scope parts, identity digest: all length-prefixed, so no two
  * different requests spell the same. A cacheable miss forwards exactly that target, so what is keyed
@@ -48,10 +48,11 @@ struct cg_plan {
     struct cg_str detail; /* the field or part that the reason is about; may be empty */
     unsigned refuse_status;
     const struct cg_route *route; /* NULL: none matched */
+    const struct cg_identity_rules *identity_rules; /* the ruleset's */
     struct cg_str captures[CG_HOLES_MAX];
     unsigned upstream;
     struct cg_path path;
-    struct cg_query query;
+    struct cg_query query; /* of `target`: filtered and sorted for LOOKUP, as sent otherwise */
     struct cg_identity identity;
     bool head;         /* the method is HEAD */
     bool has_range;
@@ -71,7 +72,8 @@ void cg_plan_make(const struct cg_ruleset *ruleset, const struct cg_request_fact
 
 /*
  * Instances by kind. Own path: of an upstream, for every user and query. User: everything that is
- * partitioned by that identity (plain user value where the rules name one, else the digest).
+ * partitioned by that identity (plain user value where the rules name one, else the digest); answers
+ * of shared routes do not depend on it.
  */
 void cg_instance_of_path(const struct cg_ruleset *ruleset, unsigned upstream,
                          const struct cg_path *path, struct cg_arena *arena,

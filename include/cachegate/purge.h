@@ -19,7 +19,7 @@ struct cg_purge_limits {
 
 struct cg_purge_set {
     struct cg_instance *instances; /* in the arena */
-    struct cg_str *names;          /* readable; only with `explain` */
+    struct cg_str *names;          /* readable; from cg_purge_before only with `explain` */
     size_t instance_count;
     struct cg_ban *bans;
     size_t ban_count;
@@ -41,7 +41,10 @@ bool cg_purge_needs_answer_body(const struct cg_plan *plan);
 /* 2xx, 3xx, 5xx and unknown outcomes purge; 4xx and 1xx do not. */
 bool cg_purge_applies(const struct cg_write_answer *answer);
 
-/* Instances to mark: conditions count as true, clauses with {response.…} values are left out. */
+/*
+ * Instances to mark: conditions count as true, clauses with {response.…} values are left out. Bans
+ * only with `explain`: they cannot be marked.
+ */
 void cg_purge_before(const struct cg_ruleset *ruleset, const struct cg_plan *plan,
                      const struct cg_request_facts *facts, const struct cg_purge_limits *limits,
                      bool explain, struct cg_arena *arena, struct cg_purge_set *ret_set);
@@ -51,7 +54,15 @@ void cg_purge_after(const struct cg_ruleset *ruleset, const struct cg_plan *plan
                     const struct cg_purge_limits *limits, struct cg_arena *arena,
                     struct cg_purge_set *ret_set);
 
-/* For the admin API. False when the text is no pattern (then `problems` says why). */
+/*
+ * What an answer to any request, read or write, purges because it refuses the client: 401 the
+ * answers of that identity (when one was sent), 403 those of that path (CONSISTENCY row 24).
+ */
+void cg_purge_on_refusal(const struct cg_ruleset *ruleset, const struct cg_plan *plan,
+                         unsigned status, struct cg_arena *arena, struct cg_purge_set *ret_set);
+
+/* For the admin API: these add to a set, zeroed before the first use. */
+/* False when the text is no pattern (then `problems` says why). */
 bool cg_purge_of_pattern(const struct cg_ruleset *ruleset, struct cg_str pattern,
                          struct cg_arena *arena, struct cg_problems *problems,
                          struct cg_purge_set *set);
@@ -59,6 +70,10 @@ bool cg_purge_of_pattern(const struct cg_ruleset *ruleset, struct cg_str pattern
 void cg_purge_of_group(const struct cg_ruleset *ruleset, const struct cg_group *group,
                        const struct cg_str *values, struct cg_arena *arena,
                        struct cg_purge_set *set);
+/*
+ * The plain value of the source named `user`; where none is and there is one source, its value; with
+ * several sources nobody can be named, and everything is purged, which counts as widened.
+ */
 void cg_purge_of_user(const struct cg_ruleset *ruleset, struct cg_str user, struct cg_arena *arena,
                       struct cg_purge_set *set);
 

@@ -1,0 +1,148 @@
+#include "cachegate/purge.h"
+
+#include "rules/purge_build.h"
+
+bool cg_purge_needs_answer_body(const struct cg_plan *plan)
+{
+    return plan->kind == CG_PLAN_WRITE && plan->route != NULL && plan->route->needs_response_body;
+}
+
+bool cg_purge_applies(const struct cg_write_answer *answer)
+{
+    if (!answer->known)
+        return true;
+    unsigned class = answer->status / 100;
+    return class != 1 && class != 4;
+}
+
+static enum cg_invalidate_mode mode_of(const struct cg_plan *plan)
+{
+    return plan->route == NULL ? CG_INVALIDATE_DEFAULTS : plan->route->invalidate;
+}
+
+/* The request's own path, and without a list the one above it (CONSISTENCY row 25). */
+static void add_own_paths(struct cg_purge_build *build)
+{
+    const struct cg_plan *plan = build->plan;
+    if (mode_of(plan) == CG_INVALIDATE_NONE)
+        return;
+    cg_purge_add_path(build, plan->upstream, &plan->path);
+    if (mode_of(plan) != CG_INVALIDATE_DEFAULTS || plan->path.count == 0)
+        return;
+    struct cg_path parent = {plan->path.segments, plan->path.count - 1};
+    cg_purge_add_path(build, plan->upstream, &parent);
+}
+
+/* RFC 9111 4.4. */
+static void add_named_paths(struct cg_purge_build *build)
+{
+    const struct cg_fields *fields = build->answer->fields;
+    if (mode_of(build->plan) != CG_INVALIDATE_DEFAULTS || fields == NULL)
+        return;
+    for (size_t i = 0; i < fields->count; i++) {
+        const struct cg_field *field = &fields->items[i];
+        struct cg_path path;
+        if ((cg_str_eq(field->name, CG_STR("location")) ||
+             cg_str_eq(field->name, CG_STR("content-location"))) &&
+            cg_reference_path(field->value, build->facts, build->arena, &path))
+            cg_purge_add_path(build, build->plan->upstream, &path);
+    }
+}
+
+static bool reads_answer(const struct cg_purge_build *build, const struct cg_clause *clause)
+{
+    unsigned holes = build->ruleset->shapes[clause->shape].pattern->hole_count;
+    for (unsigned i = 0; i < holes; i++)
+        if (clause->values[i].source == CG_VALUE_RESPONSE)
+            return true;
+    return false;
+}
+
+static bool conditions_hold(struct cg_purge_build *build, const struct cg_clause *clause)
+{
+    for (size_t i = 0; i < clause->condition_count; i++)
+        if (!cg_purge_condition_holds(build, &clause->conditions[i]))
+            return false;
+    return true;
+}
+
+static void add_clauses(struct cg_purge_build *build)
+{
+    const struct cg_route *route = build->plan->route;
+    if (mode_of(build->plan) != CG_INVALIDATE_LIST)
+        return;
+    for (size_t i = 0; i < route->clause_count; i++) {
+        const struct cg_clause *clause = &route->clauses[i];
+        bool wanted =
+            build->answer == NULL ? !reads_answer(build, clause) : conditions_hold(build, clause);
+        if (wanted)
+            cg_purge_add_clause(build, clause);
+    }
+}
+
+static void finish(struct cg_purge_build *build)
+{
+    cg_json_free(&build->request.json);
+    cg_json_free(&build->response.json);
+}
+
+void cg_purge_before(const struct cg_ruleset *ruleset, const struct cg_plan *plan,
+                     const struct cg_request_facts *facts, const struct cg_purge_limits *limits,
+                     bool explain, struct cg_arena *arena, struct cg_purge_set *ret_set)
+{
+    struct cg_purge_build build = {
+        .ruleset = ruleset,
+        .plan = plan,
+        .facts = facts,
+        .limits = limits,
+        .arena = arena,
+        .named = explain,
+        .open_too = explain, /* an open purge cannot be marked */
+        .set = ret_set,
+    };
+    *ret_set = (struct cg_purge_set){0};
+    if (plan->kind != CG_PLAN_WRITE)
+        return;
+    add_own_paths(&build);
+    add_clauses(&build);
+    finish(&build);
+}
+
+void cg_purge_after(const struct cg_ruleset *ruleset, const struct cg_plan *plan,
+                    const struct cg_request_facts *facts, const struct cg_write_answer *answer,
+                    const struct cg_purge_limits *limits, struct cg_arena *arena,
+                    struct cg_purge_set *ret_set)
+{
+    struct cg_purge_build build = {
+        .ruleset = ruleset,
+        .plan = plan,
+        .facts = facts,
+        .answer = answer,
+        .limits = limits,
+        .arena = arena,
+        .named = true,
+        .open_too = true,
+        .set = ret_set,
+    };
+    *ret_set = (struct cg_purge_set){0};
+    if (plan->kind != CG_PLAN_WRITE || !cg_purge_applies(answer))
+        return;
+    add_own_paths(&build);
+    add_named_paths(&build);
+    add_clauses(&build);
+    finish(&build);
+}
+
+void cg_purge_on_refusal(const struct cg_ruleset *ruleset, const struct cg_plan *plan,
+                         unsigned status, struct cg_arena *arena, struct cg_purge_set *ret_set)
+{
+    struct cg_purge_build build = {
+        .ruleset = ruleset, .plan = plan, .arena = arena, .named = true, .set = ret_set};
+    *ret_set = (struct cg_purge_set){0};
+    if (plan->kind == CG_PLAN_REFUSE)
+        return;
+    if (status == 401 && plan->identity.present)
+        cg_purge_add_user(&build, &plan->identity);
+    else if (status == 403)
+        cg_purge_add_path(&build, plan->upstream, &plan->path);
+}

@@ -1,0 +1,115 @@
+#include "rules/plan_build.h"
+#include "rules/purge_build.h"
+
+/* Whether an array that doubles whenever it is full is full. */
+static bool is_full(size_t count)
+{
+    return (count & (count - 1)) == 0;
+}
+
+static size_t next_capacity(size_t count)
+{
+    return count == 0 ? 1 : count * 2;
+}
+
+static void *grow(struct cg_arena *arena, const void *items, size_t count, size_t size)
+{
+    void *grown = cg_arena_alloc(arena, next_capacity(count) * size);
+    if (count > 0)
+        memcpy(grown, items, count * size);
+    return grown;
+}
+
+void cg_purge_set_add(struct cg_purge_set *set, struct cg_arena *arena,
+                      const struct cg_instance *instance, struct cg_str name, bool named)
+{
+    size_t count = set->instance_count;
+    for (size_t i = 0; i < count; i++)
+        if (cg_instance_eq(&set->instances[i], instance))
+            return;
+    if (is_full(count)) {
+        set->instances = grow(arena, set->instances, count, sizeof *set->instances);
+        if (named)
+            set->names = grow(arena, set->names, count, sizeof *set->names);
+    }
+    set->instances[count] = *instance;
+    if (named)
+        set->names[count] = name;
+    set->instance_count++;
+}
+
+void cg_purge_set_ban(struct cg_purge_set *set, struct cg_arena *arena, struct cg_str pattern,
+                      struct cg_str user)
+{
+    size_t count = set->ban_count;
+    for (size_t i = 0; i < count; i++)
+        if (cg_str_eq(set->bans[i].pattern, pattern) && cg_str_eq(set->bans[i].user, user))
+            return;
+    if (is_full(count))
+        set->bans = grow(arena, set->bans, count, sizeof *set->bans);
+    set->bans[set->ban_count++] = (struct cg_ban){pattern, user};
+}
+
+void cg_purge_add_path(struct cg_purge_build *build, unsigned upstream, const struct cg_path *path)
+{
+    struct cg_instance instance;
+    struct cg_str name = {NULL, 0};
+    cg_instance_of_path(build->ruleset, upstream, path, build->arena, &instance);
+    if (build->named)
+        name = cg_arena_printf(build->arena, "path %.*s",
+                               CG_STR_ARG(cg_path_spell(path, build->arena)));
+    cg_purge_set_add(build->set, build->arena, &instance, name, build->named);
+}
+
+void cg_purge_add_user(struct cg_purge_build *build, const struct cg_identity *identity)
+{
+    struct cg_instance instance;
+    struct cg_str name = {NULL, 0};
+    cg_instance_of_user(build->ruleset, identity, build->arena, &instance);
+    if (build->named)
+        name = cg_user_name(build->ruleset, identity, build->arena);
+    cg_purge_set_add(build->set, build->arena, &instance, name, build->named);
+}
+
+static void add_instance(struct cg_purge_build *build, unsigned shape,
+                         const struct cg_str values[CG_HOLES_MAX], bool lacking, struct cg_str user)
+{
+    struct cg_instance instance;
+    struct cg_str name = {NULL, 0};
+    cg_instance_of_shape(build->ruleset, shape, values, lacking, user, build->arena, &instance);
+    if (build->named)
+        name = cg_shape_name(build->ruleset->shapes[shape].pattern, values, lacking, user,
+                             build->arena);
+    cg_purge_set_add(build->set, build->arena, &instance, name, build->named);
+}
+
+void cg_purge_add_shape(struct cg_purge_build *build, unsigned shape,
+                        const struct cg_str values[CG_HOLES_MAX], struct cg_str user)
+{
+    const struct cg_shape *row = &build->ruleset->shapes[shape];
+    if (cg_str_empty(user) ? !row->for_everyone : !row->for_self) {
+        cg_purge_add_open(build, shape, values, user);
+        return;
+    }
+    add_instance(build, shape, values, false, user);
+    if (row->pattern->term_count > 0)
+        add_instance(build, shape, values, true, user);
+}
+
+void cg_purge_add_open(struct cg_purge_build *build, unsigned shape,
+                       const struct cg_str values[CG_HOLES_MAX], struct cg_str user)
+{
+    const struct cg_pattern *pattern = build->ruleset->shapes[shape].pattern;
+    struct cg_str known[CG_HOLES_MAX] = {{NULL, 0}};
+    if (!build->open_too)
+        return;
+    for (unsigned hole = 0; hole < pattern->hole_count; hole++)
+        if (pattern->hole_types[hole] == CG_HOLE_TEXT)
+            known[hole] = values[hole];
+    struct cg_str text = cg_shape_spell(pattern, known, build->arena);
+    if (text.length > CG_BAN_TEXT_MAX || text.length > CG_PATTERN_BYTES_MAX) {
+        const struct cg_str nothing[CG_HOLES_MAX] = {{NULL, 0}};
+        text = cg_shape_spell(pattern, nothing, build->arena);
+    }
+    cg_purge_set_ban(build->set, build->arena, text, user);
+}

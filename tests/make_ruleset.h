@@ -1,0 +1,73 @@
+/*
+ * make_ruleset: rules from YAML text, for tests of every ring. What is made stays until the process
+ * ends, reachable for the leak checker.
+ */
+#ifndef TESTS_MAKE_RULESET_H
+#define TESTS_MAKE_RULESET_H
+
+#include "cachegate/ruleset.h"
+#include "gateway/config/tree.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MADE_RULESETS_MAX = 256 };
+
+struct made_ruleset {
+    struct cg_arena arena;
+    struct cg_problems problems;
+    struct cg_ruleset *ruleset;
+};
+
+static inline const char *made_env(void *owner, const char *name)
+{
+    (void)owner;
+    (void)name;
+    return NULL;
+}
+
+static inline struct made_ruleset *made_ruleset_new(void)
+{
+    static struct made_ruleset *all[MADE_RULESETS_MAX];
+    static size_t count;
+    if (count == MADE_RULESETS_MAX)
+        abort();
+    struct made_ruleset *made = calloc(1, sizeof *made);
+    if (made == NULL)
+        abort();
+    all[count++] = made;
+    cg_arena_init(&made->arena, 2 * (size_t)CG_TREE_ARENA_BYTES);
+    made->problems.arena = &made->arena;
+    return made;
+}
+
+static inline void made_problems_print(const struct cg_problems *problems)
+{
+    for (size_t i = 0; i < problems->count; i++)
+        fprintf(stderr, "%s:%u: %.*s: %.*s\n", problems->items[i].file, problems->items[i].line,
+                CG_STR_ARG(problems->items[i].path), CG_STR_ARG(problems->items[i].message));
+}
+
+/* `identity` is the configuration's key of that name, or NULL. Two upstreams, `api` and `other`.
+ * NULL, and the problems printed, when the rules do not compile. */
+static inline struct cg_ruleset *make_ruleset(const char *rules, const char *identity)
+{
+    static const char *const upstreams[] = {"api", "other"};
+    struct made_ruleset *made = made_ruleset_new();
+    struct cg_ruleset_options options = {
+        .upstream_names = upstreams, .upstream_count = 2, .cache_enabled = true};
+    struct cg_rule_source source;
+    cg_secret_from_text(CG_STR("a secret of tests"), &options.secret);
+    source.root = cg_tree_parse(cg_str_from(rules), "rules.yaml", made_env, NULL, &made->arena,
+                                &made->problems);
+    if (identity != NULL)
+        options.identity = cg_tree_parse(cg_str_from(identity), "identity.yaml", made_env, NULL,
+                                         &made->arena, &made->problems);
+    if (made->problems.error_count == 0)
+        made->ruleset = cg_ruleset_compile(&source, 1, &options, &made->problems);
+    if (made->ruleset == NULL)
+        made_problems_print(&made->problems);
+    return made->ruleset;
+}
+
+#endif
