@@ -15,6 +15,8 @@ struct cg_blob {
     char bytes[];
 };
 
+/* With one reference and bytes that the caller writes before it shares the blob. */
+struct cg_blob *cg_blob_alloc(size_t length);
 /* A copy of the bytes with one reference. */
 struct cg_blob *cg_blob_create(struct cg_str bytes);
 struct cg_blob *cg_blob_ref(struct cg_blob *blob);

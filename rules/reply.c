@@ -1,0 +1,154 @@
+#include "cachegate/assert.h"
+#include "cachegate/buf.h"
+#include "cachegate/verdict.h"
+
+/* The detail comes from rules and from field names of the request: bounded, it stays one. */
+enum { DETAIL_BYTES_MAX = 256, STATUS_LINE_BYTES_MAX = 8 * DETAIL_BYTES_MAX };
+
+static bool is_one_of(struct cg_str name, const struct cg_str *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (cg_str_eq(names[i], name))
+            return true;
+    return false;
+}
+#define IS_ONE_OF(name, names) is_one_of((name), (names), sizeof(names) / sizeof((names)[0]))
+
+/* Framing is made anew for every hop. */
+static bool is_framing(struct cg_str name)
+{
+    static const struct cg_str names[] = {{"content-length", 14}, {"transfer-encoding", 17}};
+    return IS_ONE_OF(name, names);
+}
+
+/* True for what belongs to one exchange and not to the answer. Proxy-* is between its two ends. */
+static bool is_of_one_exchange(struct cg_str name)
+{
+    static const struct cg_str names[] = {
+        {"set-cookie", 10}, {"set-cookie2", 11}, {"age", 3}, {"cache-status", 12}};
+    return is_framing(name) || IS_ONE_OF(name, names) || cg_str_starts_with(name, CG_STR("proxy-"));
+}
+
+bool cg_stored_fields(const struct cg_fields *fields, struct cg_arena *arena,
+                      struct cg_fields *ret_fields)
+{
+    *ret_fields = (struct cg_fields){0};
+    for (size_t i = 0; i < fields->count; i++) {
+        const struct cg_field *field = &fields->items[i];
+        if (is_of_one_exchange(field->name) || cg_field_is_hop_by_hop(fields, field->name))
+            continue;
+        if (!cg_fields_add(ret_fields, arena, field->name, field->value))
+            return false;
+    }
+    return true;
+}
+
+/* ---- Cache-Status (RFC 9211), a list of structured-field items (RFC 8941 3.3) ---- */
+
+/* sf-token: begins with a letter or `*`, then tchar, `:` or `/`. */
+static bool is_sf_token(struct cg_str s)
+{
+    if (cg_str_empty(s) || !(cg_is_alpha(s.bytes[0]) || s.bytes[0] == '*'))
+        return false;
+    for (size_t i = 1; i < s.length; i++)
+        if (!cg_is_tchar(s.bytes[i]) && s.bytes[i] != ':' && s.bytes[i] != '/')
+            return false;
+    return true;
+}
+
+/* sf-string holds printable ASCII only; what it cannot hold is shown as `?`. */
+static void add_sf_string(struct cg_buf *line, struct cg_str s)
+{
+    cg_buf_add_char(line, '"');
+    for (size_t i = 0; i < s.length; i++) {
+        char c = s.bytes[i];
+        if ((unsigned char)c < 0x20 || (unsigned char)c >= 0x7f)
+            c = '?';
+        if (c == '"' || c == '\\')
+            cg_buf_add_char(line, '\\');
+        cg_buf_add_char(line, c);
+    }
+    cg_buf_add_char(line, '"');
+}
+
+static void add_token_or_string(struct cg_buf *line, struct cg_str s)
+{
+    if (is_sf_token(s))
+        cg_buf_add_str(line, s);
+    else
+        add_sf_string(line, s);
+}
+
+static void add_detail(struct cg_buf *line, const struct cg_reply_facts *facts)
+{
+    bool answer_refused = !facts->hit && facts->not_stored != CG_REASON_STORED &&
+                          facts->not_stored != CG_REASON_NOT_STORABLE;
+    cg_buf_add_text(line, "; detail=");
+    if (answer_refused || cg_str_empty(facts->detail)) {
+        add_token_or_string(
+            line, cg_str_from(cg_reason_word(answer_refused ? facts->not_stored : facts->reason)));
+        return;
+    }
+    struct cg_buf text;
+    cg_buf_init(&text, 2 * DETAIL_BYTES_MAX);
+    cg_buf_add_text(&text, cg_reason_word(facts->reason));
+    cg_buf_add_text(&text, ": ");
+    cg_buf_add_str(&text, cg_str_sub(facts->detail, 0, DETAIL_BYTES_MAX));
+    add_sf_string(line, cg_buf_str(&text));
+    cg_buf_fini(&text);
+}
+
+static void add_cache_status(struct cg_buf *line, const struct cg_reply_facts *facts)
+{
+    struct cg_str forward = cg_str_from(cg_reason_fwd(facts->reason));
+    add_token_or_string(line, cg_str_sub(facts->via, 0, DETAIL_BYTES_MAX));
+    /* `hit` and `fwd` exclude each other (RFC 9211 2.1): stale-if-error did go forward. */
+    if (facts->hit && cg_str_empty(forward))
+        cg_buf_add_text(line, "; hit");
+    if (!cg_str_empty(forward))
+        cg_buf_printf(line, "; fwd=%.*s", CG_STR_ARG(forward));
+    if (!cg_str_empty(forward) && facts->forward_status != 0)
+        cg_buf_printf(line, "; fwd-status=%u", facts->forward_status);
+    if (facts->hit)
+        cg_buf_printf(line, "; ttl=%lld", (long long)facts->ttl_s);
+    if (!facts->hit && facts->not_stored == CG_REASON_STORED)
+        cg_buf_add_text(line, "; stored");
+    if (facts->collapsed)
+        cg_buf_add_text(line, "; collapsed");
+    add_detail(line, facts);
+}
+
+static struct cg_str print_cache_status(const struct cg_reply_facts *facts, struct cg_arena *arena)
+{
+    struct cg_buf line;
+    cg_buf_init(&line, STATUS_LINE_BYTES_MAX);
+    add_cache_status(&line, facts);
+    CG_ASSERT(!line.overflowed);
+    struct cg_str text = cg_arena_copy(arena, cg_buf_str(&line));
+    cg_buf_fini(&line);
+    return text;
+}
+
+bool cg_reply_fields(const struct cg_fields *fields, const struct cg_reply_facts *facts,
+                     struct cg_arena *arena, struct cg_fields *ret_fields)
+{
+    *ret_fields = (struct cg_fields){0};
+    for (size_t i = 0; i < fields->count; i++) {
+        const struct cg_field *field = &fields->items[i];
+        if (is_framing(field->name) || cg_field_is_hop_by_hop(fields, field->name))
+            continue;
+        /* A hit's age is ours to say; a forwarded answer keeps what caches before us said. */
+        if (facts->hit && cg_str_eq(field->name, CG_STR("age")))
+            continue;
+        if (!cg_fields_add(ret_fields, arena, field->name, field->value))
+            return false;
+    }
+    if (facts->hit &&
+        !cg_fields_add(ret_fields, arena, CG_STR("age"),
+                       cg_arena_printf(arena, "%llu", (unsigned long long)facts->age_s)))
+        return false;
+    return cg_fields_add(ret_fields, arena, CG_STR("via"),
+                         cg_arena_printf(arena, "1.1 %.*s", CG_STR_ARG(facts->via))) &&
+           cg_fields_add(ret_fields, arena, CG_STR("cache-status"),
+                         print_cache_status(facts, arena));
+}

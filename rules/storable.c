@@ -1,0 +1,220 @@
+#include "cachegate/assert.h"
+#include "cachegate/freshness.h"
+#include "cachegate/verdict.h"
+
+/* An answer that varies by more fields than this varies by everything. */
+enum { VARY_NAMES_MAX = 32 };
+
+/* What the decision is made from. */
+struct answer {
+    const struct cg_route *route;
+    const struct cg_plan *plan;
+    unsigned status;
+    const struct cg_fields *fields;
+    struct cg_cache_control control;
+    int64_t response_at_ms;
+};
+
+static bool overridden(const struct answer *answer, enum cg_override override)
+{
+    return (answer->route->overrides & (unsigned) override) != 0;
+}
+
+/* ---- Vary ---- */
+
+static void insert_sorted(struct cg_str names[VARY_NAMES_MAX], size_t *count, struct cg_str name)
+{
+    size_t place = 0;
+    while (place < *count && cg_str_cmp(names[place], name) < 0)
+        place++;
+    if (place < *count && cg_str_eq(names[place], name))
+        return;
+    for (size_t i = *count; i > place; i--)
+        names[i] = names[i - 1];
+    names[place] = name;
+    (*count)++;
+}
+
+static struct cg_str lower_copy(struct cg_arena *arena, struct cg_str s)
+{
+    char *copy = cg_arena_alloc(arena, s.length + 1);
+    for (size_t i = 0; i < s.length; i++)
+        copy[i] = cg_lower(s.bytes[i]);
+    return cg_str_of(copy, s.length);
+}
+
+static struct cg_str join_names(struct cg_arena *arena, const struct cg_str *names, size_t count)
+{
+    size_t length = 0;
+    for (size_t i = 0; i < count; i++)
+        length += names[i].length + 1;
+    char *text = cg_arena_alloc(arena, length);
+    char *next = text;
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            *next++ = ',';
+        memcpy(next, names[i].bytes, names[i].length);
+        next += names[i].length;
+    }
+    return cg_str_of(text, (size_t)(next - text));
+}
+
+static bool is_encoded(const struct cg_fields *fields)
+{
+    struct cg_list_walk walk = {0};
+    struct cg_str coding;
+    while (cg_fields_next_member(fields, CG_STR("content-encoding"), &walk, &coding))
+        if (!cg_str_eq_ci(coding, CG_STR("identity")))
+            return true;
+    return false;
+}
+
+/* False: it varies by something that no request can show (RFC 9111 4.1), or by too much. */
+static bool normalise_vary(const struct answer *answer, struct cg_arena *arena,
+                           struct cg_str *ret_vary)
+{
+    struct cg_str names[VARY_NAMES_MAX];
+    size_t count = 0;
+    struct cg_list_walk walk = {0};
+    struct cg_str member;
+    while (cg_fields_next_member(answer->fields, CG_STR("vary"), &walk, &member)) {
+        if (cg_str_eq(member, CG_STR("*"))) {
+            if (!overridden(answer, CG_OVERRIDE_VARY))
+                return false;
+            continue;
+        }
+        /* One place stays free for accept-encoding. */
+        if (!cg_is_token(member) || count == VARY_NAMES_MAX - 1)
+            return false;
+        insert_sorted(names, &count, lower_copy(arena, member));
+    }
+    if (is_encoded(answer->fields))
+        insert_sorted(names, &count, CG_STR("accept-encoding"));
+    *ret_vary = count == 0 ? (struct cg_str){NULL, 0} : join_names(arena, names, count);
+    return true;
+}
+
+/* ---- prohibitions and lifetime ---- */
+
+/* CONSISTENCY row 20: what one credential was shown is for everyone only when the origin says so.
+ */
+static bool shared_without_leave(const struct answer *answer)
+{
+    bool leave = answer->control.is_public ||
+                 (answer->control.has_s_maxage && answer->control.s_maxage_s > 0);
+    return !answer->route->scope_user && answer->plan->credentialed && !leave &&
+           !overridden(answer, CG_OVERRIDE_AUTHORIZATION);
+}
+
+/* STORED when nothing forbids it (RFC 9111 3). */
+static enum cg_reason find_prohibition(const struct answer *answer)
+{
+    const struct cg_cache_control *control = &answer->control;
+    if (answer->status == 206)
+        return CG_REASON_PARTIAL;
+    if (answer->status < 200 || answer->status == 304 || answer->status > 599)
+        return CG_REASON_STATUS;
+    if (control->no_store && !overridden(answer, CG_OVERRIDE_NO_STORE))
+        return CG_REASON_NO_STORE;
+    if (control->is_private && !answer->route->scope_user &&
+        !overridden(answer, CG_OVERRIDE_PRIVATE))
+        return CG_REASON_PRIVATE;
+    /* Qualified forms (`no-cache="x"`) count in full: RFC 9111 5.2.2.4 allows it. */
+    if (control->no_cache && !overridden(answer, CG_OVERRIDE_NO_CACHE))
+        return CG_REASON_NO_CACHE;
+    if (cg_fields_find(answer->fields, CG_STR("set-cookie")) != NULL &&
+        !overridden(answer, CG_OVERRIDE_SET_COOKIE))
+        return CG_REASON_SET_COOKIE;
+    if (shared_without_leave(answer))
+        return CG_REASON_CREDENTIAL_SHARED;
+    return CG_REASON_STORED;
+}
+
+/* A rule's duration is meant for the answers that say how things are, not for failures. */
+static bool rule_covers_status(unsigned status)
+{
+    return status == 200 || status == 203 || status == 301 || status == 308;
+}
+
+/*
+ * The lifetime, to be compared with the current age. A rule's duration counts from the arrival
+ * here, whatever age the answer brought along, so that age is added to it.
+ */
+static enum cg_reason find_lifetime(const struct answer *answer, uint64_t initial_age_ms,
+                                    uint64_t *ret_lifetime_ms)
+{
+    const struct cg_route *route = answer->route;
+    uint64_t lifetime_ms = 0;
+    bool is_explicit = cg_explicit_lifetime_ms(&answer->control, answer->fields,
+                                               answer->response_at_ms, &lifetime_ms);
+    if (!route->ttl_origin && rule_covers_status(answer->status)) {
+        *ret_lifetime_ms = cg_add_ms(route->ttl_ms, initial_age_ms);
+        return route->ttl_ms == 0 ? CG_REASON_NO_LIFETIME : CG_REASON_STORED;
+    }
+    if (!is_explicit)
+        return route->ttl_origin ? CG_REASON_NO_LIFETIME : CG_REASON_STATUS;
+    /* Kept only because the origin said for how long; the rule's duration is then a ceiling. */
+    if (!route->ttl_origin && lifetime_ms > cg_add_ms(route->ttl_ms, initial_age_ms))
+        lifetime_ms = cg_add_ms(route->ttl_ms, initial_age_ms);
+    *ret_lifetime_ms = lifetime_ms;
+    return lifetime_ms > initial_age_ms ? CG_REASON_STORED : CG_REASON_NO_LIFETIME;
+}
+
+static uint64_t window_ms(bool by_rule, uint64_t rule_ms, bool by_origin, int64_t origin_s)
+{
+    if (by_rule)
+        return rule_ms;
+    return by_origin && origin_s > 0 ? (uint64_t)origin_s * 1000 : 0;
+}
+
+static void fill_windows(const struct answer *answer, struct cg_storable *storable)
+{
+    const struct cg_cache_control *control = &answer->control;
+    const struct cg_route *route = answer->route;
+    storable->stale_while_revalidate_ms = window_ms(route->has_swr, route->swr_ms, control->has_swr,
+                                                    control->stale_while_revalidate_s);
+    storable->stale_if_error_ms =
+        window_ms(route->has_sie, route->sie_ms, control->has_sie, control->stale_if_error_s);
+    /* RFC 9111 5.2.2.10: s-maxage has the semantics of proxy-revalidate. */
+    storable->must_revalidate =
+        control->must_revalidate || control->proxy_revalidate || control->has_s_maxage;
+}
+
+/* RFC 9111 5.2.1.5 is a MUST NOT for the answer to such a request; the rule may override it. */
+static bool client_forbids(const struct cg_request_facts *facts, const struct cg_route *route)
+{
+    if (facts == NULL || facts->fields == NULL || (route->overrides & CG_OVERRIDE_NO_STORE) != 0)
+        return false;
+    struct cg_cache_control control;
+    cg_cache_control_parse(facts->fields, CG_STR("cache-control"), &control);
+    return control.no_store;
+}
+
+void cg_storable_of(const struct cg_plan *plan, const struct cg_request_facts *facts,
+                    unsigned status, const struct cg_fields *fields, int64_t request_at_ms,
+                    int64_t response_at_ms, struct cg_arena *arena,
+                    struct cg_storable *ret_storable)
+{
+    CG_ASSERT(plan->route != NULL);
+    struct answer answer = {.route = plan->route,
+                            .plan = plan,
+                            .status = status,
+                            .fields = fields,
+                            .response_at_ms = response_at_ms};
+    cg_cache_control_parse(fields, CG_STR("cache-control"), &answer.control);
+    struct cg_storable *storable = ret_storable;
+    *storable = (struct cg_storable){.initial_age_ms =
+                                         cg_initial_age_ms(fields, request_at_ms, response_at_ms)};
+    if (plan->kind != CG_PLAN_LOOKUP || client_forbids(facts, plan->route)) {
+        storable->reason = CG_REASON_NOT_STORABLE;
+        return;
+    }
+    storable->reason = find_prohibition(&answer);
+    if (storable->reason == CG_REASON_STORED && !normalise_vary(&answer, arena, &storable->vary))
+        storable->reason = CG_REASON_VARY_ANY;
+    if (storable->reason == CG_REASON_STORED)
+        storable->reason = find_lifetime(&answer, storable->initial_age_ms, &storable->lifetime_ms);
+    storable->store = storable->reason == CG_REASON_STORED;
+    if (storable->store)
+        fill_windows(&answer, storable);
+}

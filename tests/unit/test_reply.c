@@ -1,0 +1,152 @@
+#include "cachegate/verdict.h"
+
+#include <criterion/criterion.h>
+
+static struct cg_arena arena;
+static struct cg_fields upstream;
+
+static void setup(void)
+{
+    cg_arena_init(&arena, 1 << 22);
+    upstream = (struct cg_fields){0};
+}
+
+static void teardown(void)
+{
+    cg_arena_fini(&arena);
+}
+
+TestSuite(reply, .init = setup, .fini = teardown);
+
+static void add(const char *name, const char *value)
+{
+    cr_assert(cg_fields_add(&upstream, &arena, cg_str_from(name), cg_str_from(value)));
+}
+
+static struct cg_fields reply(const struct cg_reply_facts *facts)
+{
+    struct cg_fields fields;
+    cr_assert(cg_reply_fields(&upstream, facts, &arena, &fields));
+    return fields;
+}
+
+Test(reply, cache_status_says_what_happened_and_why)
+{
+#define OURS .via = { "cachegate", 9 }
+    static const struct {
+        struct cg_reply_facts facts;
+        const char *expected;
+    } rows[] = {
+        {{OURS, .hit = true, .reason = CG_REASON_FRESH, .ttl_s = 283},
+         "cachegate; hit; ttl=283; detail=fresh"},
+        {{OURS, .hit = true, .reason = CG_REASON_STALE_WHILE_REVALIDATE, .ttl_s = -5},
+         "cachegate; hit; ttl=-5; detail=stale-while-revalidate"},
+        {{OURS, .hit = true, .reason = CG_REASON_STALE_IF_ERROR, .ttl_s = -12,
+          .forward_status = 503},
+         "cachegate; fwd=stale; fwd-status=503; ttl=-12; detail=stale-if-error"},
+        {{OURS, .reason = CG_REASON_ABSENT, .not_stored = CG_REASON_STORED},
+         "cachegate; fwd=uri-miss; stored; detail=absent"},
+        {{OURS, .reason = CG_REASON_PURGED, .not_stored = CG_REASON_STORED, .collapsed = true},
+         "cachegate; fwd=miss; stored; collapsed; detail=purged"},
+        {{OURS, .reason = CG_REASON_EXPIRED, .not_stored = CG_REASON_NO_STORE},
+         "cachegate; fwd=stale; detail=no-store"},
+        {{OURS, .reason = CG_REASON_VARY, .not_stored = CG_REASON_NOT_STORABLE},
+         "cachegate; fwd=vary-miss; detail=vary"},
+        {{OURS, .reason = CG_REASON_NO_ROUTE, .not_stored = CG_REASON_NOT_STORABLE},
+         "cachegate; fwd=bypass; detail=no-route"},
+        {{OURS, .reason = CG_REASON_WRITE, .not_stored = CG_REASON_NOT_STORABLE},
+         "cachegate; fwd=method; detail=write"},
+        {{OURS, .reason = CG_REASON_RANGE, .not_stored = CG_REASON_NOT_STORABLE},
+         "cachegate; fwd=partial; detail=range"},
+        {{OURS, .reason = CG_REASON_UNCOVERED_CREDENTIAL, .not_stored = CG_REASON_NOT_STORABLE,
+          .detail = {"x-api-key", 9}},
+         "cachegate; fwd=bypass; detail=\"uncovered-credential: x-api-key\""},
+        {{OURS, .reason = CG_REASON_UNCOVERED_CREDENTIAL, .not_stored = CG_REASON_NOT_STORABLE,
+          .detail = {"a\"b\\c\r\n\xc3\xa4", 9}},
+         "cachegate; fwd=bypass; detail=\"uncovered-credential: a\\\"b\\\\c????\""},
+        {{OURS, .reason = CG_REASON_BAD_REQUEST, .not_stored = CG_REASON_NOT_STORABLE},
+         "cachegate; detail=bad-request"},
+        {{.via = {"edge 1", 6}, .hit = true, .reason = CG_REASON_FRESH},
+         "\"edge 1\"; hit; ttl=0; detail=fresh"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cg_fields fields = reply(&rows[i].facts);
+        struct cg_str status = cg_fields_value(&fields, CG_STR("cache-status"));
+        cr_expect(cg_str_eq(status, cg_str_from(rows[i].expected)), "%s\n  is %.*s",
+                  rows[i].expected, CG_STR_ARG(status));
+    }
+}
+
+Test(reply, detail_is_bounded_whatever_the_request_sends)
+{
+    char quotes[5000];
+    memset(quotes, '"', sizeof quotes);
+    struct cg_reply_facts facts = {.via = cg_str_of(quotes, sizeof quotes),
+                                   .reason = CG_REASON_UNCOVERED_CREDENTIAL,
+                                   .not_stored = CG_REASON_NOT_STORABLE,
+                                   .forward_status = 500,
+                                   .detail = cg_str_of(quotes, sizeof quotes)};
+    struct cg_fields fields = reply(&facts);
+    cr_expect_lt(cg_fields_value(&fields, CG_STR("cache-status")).length, 1500);
+}
+
+Test(reply, our_status_stands_behind_those_of_caches_before_us)
+{
+    struct cg_reply_facts facts = {OURS, .reason = CG_REASON_ABSENT,
+                                   .not_stored = CG_REASON_STORED};
+    add("cache-status", "other; hit");
+    add("via", "1.1 other");
+    struct cg_fields fields = reply(&facts);
+    struct cg_list_walk walk = {0};
+    struct cg_str member;
+    cr_assert(cg_fields_next_member(&fields, CG_STR("cache-status"), &walk, &member));
+    cr_expect(cg_str_eq(member, CG_STR("other; hit")));
+    cr_assert(cg_fields_next_member(&fields, CG_STR("cache-status"), &walk, &member));
+    cr_expect(cg_str_starts_with(member, CG_STR("cachegate;")));
+    walk = (struct cg_list_walk){0};
+    cr_assert(cg_fields_next_member(&fields, CG_STR("via"), &walk, &member));
+    cr_assert(cg_fields_next_member(&fields, CG_STR("via"), &walk, &member));
+    cr_expect(cg_str_eq(member, CG_STR("1.1 cachegate")));
+}
+
+Test(reply, hop_by_hop_and_framing_are_left_out_and_the_rest_stays)
+{
+    struct cg_reply_facts facts = {OURS, .reason = CG_REASON_ABSENT};
+    add("connection", "x-hop");
+    add("x-hop", "1");
+    add("transfer-encoding", "chunked");
+    add("content-length", "5");
+    add("set-cookie", "a=b");
+    add("set-cookie", "c=d");
+    add("proxy-authenticate", "Basic");
+    struct cg_fields fields = reply(&facts);
+    cr_expect_eq(fields.count, 5, "two cookies, one challenge, Via and Cache-Status");
+    cr_expect_eq(cg_fields_count(&fields, CG_STR("set-cookie")), 2);
+    cr_expect_null(cg_fields_find(&fields, CG_STR("x-hop")));
+    cr_expect_null(cg_fields_find(&fields, CG_STR("content-length")));
+}
+
+Test(reply, age_is_ours_on_hits_and_the_upstreams_otherwise)
+{
+    struct cg_reply_facts facts = {OURS, .hit = true, .reason = CG_REASON_FRESH, .age_s = 12,
+                                   .ttl_s = 3};
+    add("age", "99");
+    struct cg_fields fields = reply(&facts);
+    cr_expect_eq(cg_fields_count(&fields, CG_STR("age")), 1);
+    cr_expect(cg_str_eq(cg_fields_value(&fields, CG_STR("age")), CG_STR("12")));
+    facts =
+        (struct cg_reply_facts){OURS, .reason = CG_REASON_ABSENT, .not_stored = CG_REASON_STORED};
+    fields = reply(&facts);
+    cr_expect(cg_str_eq(cg_fields_value(&fields, CG_STR("age")), CG_STR("99")));
+}
+
+Test(reply, more_fields_than_a_message_may_have_are_refused)
+{
+    struct cg_reply_facts facts = {OURS, .reason = CG_REASON_ABSENT};
+    struct cg_fields fields;
+    for (size_t i = 0; i < CG_FIELDS_MAX - 2; i++)
+        add("x", "y");
+    cr_expect(cg_reply_fields(&upstream, &facts, &arena, &fields));
+    add("x", "y");
+    cr_expect_not(cg_reply_fields(&upstream, &facts, &arena, &fields));
+}
