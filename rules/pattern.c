@@ -153,7 +153,10 @@ static bool compile_segment(struct compiler *compiler, struct cg_str part,
 static bool compile_path(struct compiler *compiler, struct cg_str path)
 {
     struct cg_pattern *pattern = compiler->pattern;
-    pattern->segments = CG_ARENA_ARRAY(compiler->arena, struct cg_segment, CG_PATTERN_SEGMENTS_MAX);
+    size_t most = 1;
+    for (size_t i = 0; i < path.length && most < CG_PATTERN_SEGMENTS_MAX; i++)
+        most += path.bytes[i] == '/';
+    pattern->segments = CG_ARENA_ARRAY(compiler->arena, struct cg_segment, most);
     struct cg_str part, rest = path;
     while (cg_str_split(&rest, '/', &part)) {
         if (part.length == 0)

@@ -19,12 +19,20 @@
 #include "cachegate/tree.h"
 
 enum {
-    CG_HOLES_MAX = 8,          /* placeholders in one pattern */
+    CG_HOLES_MAX = 8, /* placeholders in one pattern */
     CG_PATTERN_BYTES_MAX = 4096,
     CG_PATTERN_SEGMENTS_MAX = 32,
-    CG_PATTERN_TERMS_MAX = 8,  /* query constraints in one pattern */
-    CG_ROUTE_SHAPES_MAX = 24,  /* shapes that can match one cached route */
+    CG_PATTERN_TERMS_MAX = 8, /* query constraints in one pattern */
+    CG_ROUTE_SHAPES_MAX = 24, /* shapes that can match one cached route */
 };
+
+/*
+ * What an origin may say at most: its lifetime under `ttl: origin`, and its stale windows where the
+ * rule names none. Whoever stores cuts them to this, because lifetime_max_ms, and with it the time
+ * that bans and versions are kept, counts on it.
+ */
+#define CG_ORIGIN_LIFETIME_MAX_MS (UINT64_C(31) * 86400 * 1000)
+#define CG_ORIGIN_WINDOW_MAX_MS   (UINT64_C(86400) * 1000)
 
 /* ---- patterns ---- */
 
@@ -75,13 +83,15 @@ bool cg_pattern_match_path(const struct cg_pattern *pattern, const struct cg_pat
 /* Whether some path could match both (holes and wildcards match anything). */
 bool cg_patterns_overlap(const struct cg_pattern *a, const struct cg_pattern *b);
 /* The normal spelling of a hole's value; text that does not fit its type is returned as it is. */
-struct cg_str cg_hole_normalise(enum cg_hole_type type, struct cg_str value, struct cg_arena *arena);
+struct cg_str cg_hole_normalise(enum cg_hole_type type, struct cg_str value,
+                                struct cg_arena *arena);
 
 struct cg_shape {
     const struct cg_pattern *pattern;
     struct cg_str text; /* normal form with anonymous holes and their types: the shape's identity */
-    bool for_everyone;  /* some clause purges it for everyone … */
-    bool for_self;      /* … or for one user */
+    bool for_everyone;  /* something may purge it for everyone: every shape, because a clause for
+                         * one user does so too when nobody knows who that is */
+    bool for_self;      /* some clause purges it for one user */
 };
 
 /* ---- values ---- */
@@ -131,8 +141,8 @@ enum cg_override {
     CG_OVERRIDE_NO_STORE = 1u << 0,
     CG_OVERRIDE_PRIVATE = 1u << 1,
     CG_OVERRIDE_NO_CACHE = 1u << 2,
-    CG_OVERRIDE_SET_COOKIE = 1u << 3, /* stored without the cookie */
-    CG_OVERRIDE_VARY = 1u << 4,       /* Vary: * is ignored */
+    CG_OVERRIDE_SET_COOKIE = 1u << 3,    /* stored without the cookie */
+    CG_OVERRIDE_VARY = 1u << 4,          /* Vary: * is ignored */
     CG_OVERRIDE_AUTHORIZATION = 1u << 5, /* shared although fetched with a credential */
 };
 
@@ -164,7 +174,7 @@ struct cg_route {
     struct cg_scope_part *scope_parts;
     size_t scope_part_count;
     bool ttl_origin;
-    uint64_t ttl_ms; /* when not ttl_origin */
+    uint64_t ttl_ms;       /* when not ttl_origin */
     bool has_swr, has_sie; /* the rule's own windows; else the origin's */
     uint64_t swr_ms, sie_ms;
     enum cg_query_mode query_mode;
@@ -192,7 +202,7 @@ struct cg_group {
     struct cg_str name;
     struct cg_str *params; /* distinct placeholder names, in order of appearance */
     size_t param_count;
-    unsigned *shapes;      /* one per member pattern */
+    unsigned *shapes;                /* one per member pattern */
     unsigned (*holes)[CG_HOLES_MAX]; /* for each member, hole → index into params */
     size_t member_count;
 };
