@@ -139,6 +139,7 @@ Test(cache_control, unreadable_quotes_forbid_storing)
     static const struct row rows[] = {
         {"max-age=60, foo=\"open, private", {MAX_AGE(60), .no_store = true}},
         {"foo=\"a\"b", {.no_store = true}},
+        {"foo=\"a\"b, max-age=1", {.no_store = true, MAX_AGE(1)}},
         {"foo=a\"b\"", {.no_store = true}},
         {"\"foo\"", {.no_store = true}},
         {"foo=\"a\\", {.no_store = true}},

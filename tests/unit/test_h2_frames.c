@@ -173,6 +173,7 @@ Test(h2_frames, second_headers_of_a_stream_are_trailers)
 {
     cr_expect_eq(feed(HEADERS, END_HEADERS, 1, 5, 0), CG_H2_SOUND);
     cr_expect_eq(feed(HEADERS, END_HEADERS, 0x80000003, 5, 0), CG_H2_SOUND, "reserved bit");
+    cr_expect_eq(feed(HEADERS, END_HEADERS, 5, 5, 0), CG_H2_SOUND);
     cr_expect_eq(feed(DATA, 0, 1, 5, 0), CG_H2_SOUND);
     cr_expect_eq(feed(HEADERS, END_HEADERS | END_STREAM, 1, 5, 0), CG_H2_TRAILERS);
     cr_expect_eq(inspector.trailer_blocks, 1);

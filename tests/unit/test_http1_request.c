@@ -215,6 +215,7 @@ Test(http1_request, authorities_are_names_or_addresses_with_a_port)
         {"[1:2:3:4:5:6:7:8:9]", false},
         {"[1:2:3:4:5:6:7:8::]", false},
         {"[1:]", false},
+        {"[1:2:3:4:5:6:7:8:]", false},
         {"[:1]", false},
         {"[12345::]", false},
         {"[g::]", false},

@@ -74,6 +74,7 @@ Test(json_text, paths_lead_through_members_and_elements)
         {"{\"items\":[]}", "items[*].id", CG_JSON_FOUND, {NULL}},
         {"{\"items\":[{\"id\":1},{}]}", "items[*].id", CG_JSON_NOT_FOUND, {NULL}},
         {"{\"items\":[{\"id\":1},{\"id\":null}]}", "items[*].id", CG_JSON_NOT_FOUND, {NULL}},
+        {"[{},{\"id\":1}]", "[*].id", CG_JSON_NOT_FOUND, {NULL}},
         {"{\"items\":{}}", "items[*].id", CG_JSON_NOT_FOUND, {NULL}},
         {"{\"items\":{\"0\":1}}", "items[0]", CG_JSON_NOT_FOUND, {NULL}},
         {"[1,2,3,4]", "[*]", CG_JSON_FOUND, {"1", "2", "3", "4"}},
