@@ -1,0 +1,183 @@
+#include "gateway/admin/parts.h"
+
+#include "cachegate/assert.h"
+#include "gateway/admin/listen.h"
+#include "gateway/base/clock.h"
+#include "gateway/base/log.h"
+
+#include <h2o/http1.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Every open connection, so that the end of the thread can end them. */
+struct cg_admin_connection {
+    struct cg_admin *admin;
+    h2o_socket_t *socket;
+    struct cg_admin_connection *next;
+    struct cg_admin_connection **link; /* what points here */
+};
+
+enum { END_WAIT_MS = 2000 };
+
+static void on_accept(h2o_socket_t *listener, const char *error);
+static void *run(void *argument);
+
+struct cg_admin *cg_admin_start(const struct cg_admin_world *world, char **ret_error)
+{
+    struct cg_admin *admin = calloc(1, sizeof *admin);
+    CG_ASSERT(admin != NULL);
+    admin->world = *world;
+    admin->listener = cg_admin_listen(&world->settings->admin, &admin->address, ret_error);
+    if (admin->listener < 0) {
+        free(admin);
+        return NULL;
+    }
+    admin->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    CG_ASSERT(admin->wake >= 0);
+    admin->started_ms = cg_clock_monotonic_ms();
+    CG_ASSERT(pthread_create(&admin->thread, NULL, run, admin) == 0);
+    return admin;
+}
+
+const char *cg_admin_address(const struct cg_admin *admin)
+{
+    return admin->address;
+}
+
+void cg_admin_set_ready(struct cg_admin *admin, bool ready)
+{
+    atomic_store(&admin->ready, ready);
+}
+
+struct cg_admin *cg_admin_stop(struct cg_admin *admin)
+{
+    if (admin == NULL)
+        return NULL;
+    uint64_t one = 1;
+    atomic_store(&admin->stopping, true);
+    CG_ASSERT(write(admin->wake, &one, sizeof one) == (ssize_t)sizeof one);
+    pthread_join(admin->thread, NULL);
+    free(admin->address);
+    free(admin);
+    return NULL;
+}
+
+/* ---- the thread ---- */
+
+static void on_wake(h2o_socket_t *socket, const char *error)
+{
+    (void)error;
+    h2o_buffer_consume(&socket->input, socket->input->size); /* it only had to end the wait */
+}
+
+static void set_up(struct cg_admin *admin)
+{
+    h2o_config_init(&admin->config);
+    admin->config.max_request_entity_size = CG_ADMIN_BODY_BYTES_MAX;
+    admin->config.http1.upgrade_to_http2 = 0;
+    admin->config.server_name = h2o_iovec_init(H2O_STRLIT("cachegate"));
+    h2o_hostconf_t *host =
+        h2o_config_register_host(&admin->config, h2o_iovec_init(H2O_STRLIT("default")), 65535);
+    h2o_pathconf_t *path = h2o_config_register_path(host, "/", 0);
+    struct cg_admin_handler *handler =
+        (struct cg_admin_handler *)(void *)h2o_create_handler(path, sizeof *handler);
+    handler->super.on_req = cg_admin_on_request;
+    handler->admin = admin;
+
+    h2o_context_init(&admin->context, h2o_evloop_create(), &admin->config);
+    admin->accept = (h2o_accept_ctx_t){.ctx = &admin->context, .hosts = admin->config.hosts};
+    admin->clock = cg_clock_create();
+    admin->store =
+        admin->world.hooks->store_open(admin->world.hooks->owner, &admin->context, admin->clock);
+    admin->sheet = cg_book_sheet(admin->world.book);
+}
+
+static void turn(struct cg_admin *admin, uint32_t wait_ms)
+{
+    h2o_evloop_run(admin->context.loop, (int32_t)cg_clock_wait_ms(admin->clock, wait_ms));
+    cg_clock_run(admin->clock);
+}
+
+/* Ends what clients still hold open, and lets the store finish. */
+static void tear_down(struct cg_admin *admin, h2o_socket_t *listener, h2o_socket_t *wake)
+{
+    int64_t deadline_ms = cg_clock_monotonic_ms() + END_WAIT_MS;
+    h2o_socket_read_stop(listener);
+    h2o_socket_close(listener);
+    while (admin->operation_count > 0 && cg_clock_monotonic_ms() < deadline_ms)
+        turn(admin, 50);
+    for (struct cg_admin_connection *one = admin->connections; one != NULL; one = one->next)
+        shutdown(h2o_socket_get_fd(one->socket), SHUT_RDWR); /* which libh2o reads as its end */
+    while (admin->connection_count > 0 && cg_clock_monotonic_ms() < deadline_ms)
+        turn(admin, 50);
+    h2o_socket_read_stop(wake);
+    h2o_socket_close(wake);
+    admin->world.hooks->store_close(admin->world.hooks->owner, admin->store);
+    if (admin->connection_count > 0) {
+        cg_log(CG_LOG_WARN, "admin", "%zu connections would not end", admin->connection_count);
+        return; /* the process is about to end; freeing under them would be worse */
+    }
+    h2o_evloop_t *loop = admin->context.loop;
+    turn(admin, 0); /* closed sockets are freed by the loop's next turn */
+    h2o_context_dispose(&admin->context);
+    h2o_config_dispose(&admin->config);
+    h2o_evloop_destroy(loop);
+    cg_clock_destroy(admin->clock);
+}
+
+static void *run(void *argument)
+{
+    struct cg_admin *admin = argument;
+    set_up(admin);
+    h2o_socket_t *listener =
+        h2o_evloop_socket_create(admin->context.loop, admin->listener, H2O_SOCKET_FLAG_DONT_READ);
+    h2o_socket_t *wake = h2o_evloop_socket_create(admin->context.loop, admin->wake, 0);
+    listener->data = admin;
+    h2o_socket_read_start(listener, on_accept);
+    h2o_socket_read_start(wake, on_wake);
+    while (!atomic_load(&admin->stopping))
+        turn(admin, 1000);
+    tear_down(admin, listener, wake);
+    if (admin->world.settings->admin.kind == CG_ADDRESS_UNIX)
+        unlink(admin->world.settings->admin.path);
+    return NULL;
+}
+
+/* ---- connections ---- */
+
+static void on_close(void *data)
+{
+    struct cg_admin_connection *connection = data;
+    *connection->link = connection->next;
+    if (connection->next != NULL)
+        connection->next->link = connection->link;
+    connection->admin->connection_count--;
+    free(connection);
+}
+
+static void on_accept(h2o_socket_t *listener, const char *error)
+{
+    struct cg_admin *admin = listener->data;
+    if (error != NULL)
+        return;
+    h2o_socket_t *socket = h2o_evloop_socket_accept(listener);
+    if (socket == NULL)
+        return;
+    if (admin->connection_count >= CG_ADMIN_CONNECTIONS_MAX) {
+        h2o_socket_close(socket);
+        return;
+    }
+    struct cg_admin_connection *connection = calloc(1, sizeof *connection);
+    CG_ASSERT(connection != NULL);
+    *connection = (struct cg_admin_connection){
+        .admin = admin, .socket = socket, .next = admin->connections, .link = &admin->connections};
+    if (connection->next != NULL)
+        connection->next->link = &connection->next;
+    admin->connections = connection;
+    admin->connection_count++;
+    socket->on_close.cb = on_close;
+    socket->on_close.data = connection;
+    h2o_http1_accept(&admin->accept, socket, *h2o_get_timestamp(&admin->context, NULL, NULL));
+}

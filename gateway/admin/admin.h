@@ -1,0 +1,34 @@
+/*
+ * admin: the operator's API, on a thread and a listener of its own.
+ *
+ * Statistics, health, probes and Prometheus metrics are open to whoever reaches the listener;
+ * purges and flushes need the admin token. A purge is answered when the store has acknowledged it.
+ * Its loop, clock, store handle and sheet of counters are its own, so traffic never waits for it.
+ */
+#ifndef GATEWAY_ADMIN_ADMIN_H
+#define GATEWAY_ADMIN_ADMIN_H
+
+#include "gateway/base/metrics.h"
+#include "gateway/config/settings.h"
+#include "gateway/front/server.h"
+
+struct cg_admin;
+
+/* All borrowed until cg_admin_stop. */
+struct cg_admin_world {
+    const struct cg_settings *settings;
+    const struct cg_server_hooks *hooks; /* only the store's are used */
+    struct cg_book *book;
+    const struct cg_server *server; /* for livez */
+};
+
+/* Binds settings->admin and starts the thread. NULL and a sentence in *ret_error (to be freed). */
+struct cg_admin *cg_admin_start(const struct cg_admin_world *world, char **ret_error);
+/* Where it listens, port resolved. Borrowed. */
+const char *cg_admin_address(const struct cg_admin *admin);
+/* What readyz says; false from the start. Any thread. */
+void cg_admin_set_ready(struct cg_admin *admin, bool ready);
+/* Ends the thread. Takes NULL; returns NULL. */
+struct cg_admin *cg_admin_stop(struct cg_admin *admin);
+
+#endif

@@ -1,0 +1,81 @@
+#include "gateway/admin/parts.h"
+
+#include "cachegate/assert.h"
+
+#include <stdlib.h>
+
+static const char *reason_phrase(unsigned status)
+{
+    switch (status) {
+    case 200:
+        return "OK";
+    case 400:
+        return "Bad Request";
+    case 401:
+        return "Unauthorized";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 501:
+        return "Not Implemented";
+    default:
+        return "Service Unavailable";
+    }
+}
+
+void cg_admin_answer_text(h2o_req_t *request, unsigned status, const char *type, struct cg_str body)
+{
+    static h2o_generator_t generator = {NULL, NULL};
+    bool head =
+        h2o_memis(request->input.method.base, request->input.method.len, H2O_STRLIT("HEAD"));
+    h2o_iovec_t copy = h2o_strdup(&request->pool, body.bytes, body.length);
+    request->res.status = (int)status;
+    request->res.reason = reason_phrase(status);
+    request->res.content_length = body.length;
+    request->http1_is_persistent = 0; /* one answer a connection: nothing is idle at the end */
+    h2o_add_header(&request->pool, &request->res.headers, H2O_TOKEN_CONTENT_TYPE, NULL, type,
+                   strlen(type));
+    h2o_add_header(&request->pool, &request->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL,
+                   H2O_STRLIT("no-store"));
+    h2o_start_response(request, &generator);
+    h2o_send(request, &copy, head || body.length == 0 ? 0 : 1, H2O_SEND_STATE_FINAL);
+}
+
+void cg_admin_answer(h2o_req_t *request, unsigned status, json_t *object)
+{
+    char *text = json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
+    CG_ASSERT(text != NULL);
+    struct cg_buf body;
+    cg_buf_init(&body, SIZE_MAX / 2);
+    cg_buf_add_text(&body, text);
+    cg_buf_add_char(&body, '\n');
+    cg_admin_answer_text(request, status, "application/json", cg_buf_str(&body));
+    cg_buf_fini(&body);
+    free(text);
+    json_decref(object);
+}
+
+void cg_admin_answer_error(h2o_req_t *request, unsigned status, struct cg_str error,
+                           struct cg_str remedy)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "error", cg_admin_json_text(error));
+    if (!cg_str_empty(remedy))
+        json_object_set_new(object, "remedy", cg_admin_json_text(remedy));
+    cg_admin_answer(request, status, object);
+}
+
+json_t *cg_admin_json_text(struct cg_str text)
+{
+    struct cg_buf copy;
+    cg_buf_init(&copy, SIZE_MAX / 2);
+    for (size_t i = 0; i < text.length; i++) {
+        char c = text.bytes[i];
+        cg_buf_add_char(&copy, c >= ' ' && c < 0x7f ? c : '?');
+    }
+    json_t *json = json_stringn(copy.length == 0 ? "" : copy.bytes, copy.length);
+    cg_buf_fini(&copy);
+    CG_ASSERT(json != NULL);
+    return json;
+}

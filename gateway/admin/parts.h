@@ -1,0 +1,102 @@
+/*
+ * parts: what the files of admin/ share. Everything but `ready` and `stopping` belongs to the admin
+ * thread once it runs. Nobody outside includes it.
+ */
+#ifndef GATEWAY_ADMIN_PARTS_H
+#define GATEWAY_ADMIN_PARTS_H
+
+#include "cachegate/buf.h"
+#include "cachegate/purge.h"
+#include "gateway/admin/admin.h"
+
+#include <h2o.h>
+#include <jansson.h>
+#include <pthread.h>
+
+enum {
+    CG_ADMIN_BODY_BYTES_MAX = 1 << 20,
+    CG_ADMIN_CONNECTIONS_MAX = 256,
+    CG_ADMIN_ARENA_BYTES = 256 << 20,
+    CG_ADMIN_LOOP_TURN_MS = 10000, /* a loop that did not turn for so long is stuck */
+};
+
+struct cg_admin_connection;
+
+struct cg_admin {
+    struct cg_admin_world world;
+    char *address; /* owned */
+    int listener;
+    int wake; /* eventfd: the loop looks at `stopping` */
+    atomic_bool ready;
+    atomic_bool stopping;
+    pthread_t thread;
+
+    h2o_globalconf_t config;
+    h2o_context_t context;
+    h2o_accept_ctx_t accept;
+    struct cg_clock *clock; /* owned, as are the following */
+    struct cg_store *store;
+    struct cg_sheet *sheet; /* the book's */
+    struct cg_admin_connection *connections;
+    size_t connection_count;
+    size_t operation_count; /* asked of the store, not answered yet */
+    int64_t started_ms;
+};
+
+/* One request, taken apart. Everything lives as long as `request`'s pool, or in `arena`. */
+struct cg_admin_call {
+    struct cg_admin *admin;
+    h2o_req_t *request;
+    const struct cg_path *path;
+    struct cg_arena *arena; /* ends when the handler returns */
+};
+
+/* ---- answer.c ---- */
+
+/* Answers with the object, which is released. Whitespace for human readers. */
+void cg_admin_answer(h2o_req_t *request, unsigned status, json_t *object);
+void cg_admin_answer_text(h2o_req_t *request, unsigned status, const char *type,
+                          struct cg_str body);
+/* {"error": …, "remedy": …}; texts need not be NUL-terminated, `remedy` may be empty. */
+void cg_admin_answer_error(h2o_req_t *request, unsigned status, struct cg_str error,
+                           struct cg_str remedy);
+/* A JSON text of bytes from anywhere: what is not printable ASCII becomes `?`. */
+json_t *cg_admin_json_text(struct cg_str text);
+
+/* ---- routes.c ---- */
+
+/* Answers one request: finds its endpoint, asks for the token where one is needed. */
+int cg_admin_on_request(h2o_handler_t *handler, h2o_req_t *request);
+/* The handler that cg_admin_on_request gets, with the admin behind it. */
+struct cg_admin_handler {
+    h2o_handler_t super;
+    struct cg_admin *admin;
+};
+
+/* ---- status.c, exposition.c, purge.c: the endpoints ---- */
+
+void cg_admin_stats(const struct cg_admin_call *call);
+void cg_admin_health(const struct cg_admin_call *call);
+void cg_admin_livez(const struct cg_admin_call *call);
+void cg_admin_readyz(const struct cg_admin_call *call);
+void cg_admin_metrics(const struct cg_admin_call *call);
+void cg_admin_flush(const struct cg_admin_call *call);
+void cg_admin_purge_user(const struct cg_admin_call *call);
+void cg_admin_purge_group(const struct cg_admin_call *call);
+void cg_admin_purge(const struct cg_admin_call *call);
+void cg_admin_refresh(const struct cg_admin_call *call);
+
+/* ---- purge_body.c ---- */
+
+/*
+ * The body of POST /cache/purge → what it purges, added to `set`. NULL, or the answer's error
+ * (texts in the arena), with the remedy in *ret_remedy.
+ */
+const char *cg_admin_purge_read(const struct cg_ruleset *ruleset, struct cg_str body,
+                                struct cg_arena *arena, struct cg_purge_set *set,
+                                const char **ret_remedy);
+/* The remedy for a group that does not exist. */
+const char *cg_admin_group_remedy(const struct cg_ruleset *ruleset, struct cg_str name,
+                                  struct cg_arena *arena);
+
+#endif

@@ -1,0 +1,189 @@
+#include "gateway/admin/parts.h"
+
+#include "cachegate/assert.h"
+#include "gateway/base/log.h"
+
+#include <stdlib.h>
+
+/*
+ * One purge on its way to the store. The client may leave before the store has answered: the purge
+ * goes on, only nobody is told.
+ */
+struct operation {
+    struct cg_admin *admin;
+    h2o_req_t *request; /* NULL once the client has left */
+    struct tie *tie;    /* NULL likewise, and before the store was asked */
+    struct cg_arena arena;
+    struct cg_purge_set set; /* in the arena */
+    unsigned pending;
+    enum cg_store_result result; /* the first that was not OK */
+};
+
+/* Lives in the request's pool, and so learns of its end. */
+struct tie {
+    struct operation *operation;
+};
+
+static void on_request_end(void *data)
+{
+    struct tie *tie = data;
+    if (tie->operation == NULL)
+        return;
+    tie->operation->request = NULL;
+    tie->operation->tie = NULL;
+}
+
+static struct operation *begin(const struct cg_admin_call *call)
+{
+    struct operation *operation = calloc(1, sizeof *operation);
+    CG_ASSERT(operation != NULL);
+    operation->admin = call->admin;
+    operation->request = call->request;
+    cg_arena_init(&operation->arena, CG_ADMIN_ARENA_BYTES);
+    call->admin->operation_count++;
+    return operation;
+}
+
+static void end(struct operation *operation)
+{
+    operation->admin->operation_count--;
+    if (operation->tie != NULL)
+        operation->tie->operation = NULL;
+    cg_arena_fini(&operation->arena);
+    free(operation);
+}
+
+/* For requests that turn out to purge nothing. */
+static void refuse(struct operation *operation, unsigned status, const char *error,
+                   const char *remedy)
+{
+    cg_admin_answer_error(operation->request, status, cg_str_from(error), cg_str_from(remedy));
+    end(operation);
+}
+
+static void log_outcome(const struct operation *operation)
+{
+    char purged[24], banned[24];
+    snprintf(purged, sizeof purged, "%zu", operation->set.instance_count);
+    snprintf(banned, sizeof banned, "%zu", operation->set.ban_count);
+    struct cg_log_pair pairs[] = {
+        {"purged", cg_str_from(purged)},
+        {"banned", cg_str_from(banned)},
+        {"result", operation->result == CG_STORE_OK ? CG_STR("ok") : CG_STR("failed")},
+    };
+    cg_log_pairs(operation->result == CG_STORE_OK ? CG_LOG_INFO : CG_LOG_WARN, "purge", pairs, 3);
+}
+
+static void answer(struct operation *operation)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "purged", json_integer((json_int_t)operation->set.instance_count));
+    json_object_set_new(object, "banned", json_integer((json_int_t)operation->set.ban_count));
+    if (operation->set.widened > 0)
+        json_object_set_new(object, "widened", cg_admin_json_text(operation->set.widened_detail));
+    cg_admin_answer(operation->request, 200, object);
+}
+
+static void on_done(void *owner, enum cg_store_result result)
+{
+    struct operation *operation = owner;
+    struct cg_sheet *sheet = operation->admin->sheet;
+    if (operation->result == CG_STORE_OK)
+        operation->result = result;
+    operation->pending--;
+    if (operation->pending > 0)
+        return;
+    log_outcome(operation);
+    if (operation->result == CG_STORE_OK) {
+        cg_count(sheet, CG_METRIC_DELETES, operation->set.instance_count);
+        cg_count(sheet, CG_METRIC_BANS, operation->set.ban_count);
+    } else {
+        cg_count(sheet, CG_METRIC_STORE_ERRORS, 1);
+    }
+    if (operation->request != NULL && operation->result == CG_STORE_OK)
+        answer(operation);
+    else if (operation->request != NULL)
+        cg_admin_answer_error(operation->request, 503, CG_STR("the store did not take the purge"),
+                              CG_STR("try again; GET /cache/health says how the store is"));
+    end(operation);
+}
+
+/* Hands the set to the store; `flush` instead of it when there is none. */
+static void start(struct operation *operation, bool flush)
+{
+    struct cg_store *store = operation->admin->store;
+    struct cg_purge_set *set = &operation->set;
+    operation->tie =
+        h2o_mem_alloc_shared(&operation->request->pool, sizeof *operation->tie, on_request_end);
+    operation->tie->operation = operation;
+    operation->pending = 1; /* until all were handed over: answers may come at once */
+    if (flush) {
+        operation->pending++;
+        store->port->flush(store, on_done, operation);
+    }
+    if (set->instance_count > 0) {
+        operation->pending++;
+        store->port->purge(store, set->instances, set->instance_count, on_done, operation);
+    }
+    if (set->ban_count > 0 && !flush) {
+        operation->pending++;
+        store->port->ban(store, set->bans, set->ban_count, on_done, operation);
+    }
+    on_done(operation, CG_STORE_OK);
+}
+
+/* ---- endpoints ---- */
+
+void cg_admin_flush(const struct cg_admin_call *call)
+{
+    struct operation *operation = begin(call);
+    operation->set.bans = CG_ARENA_NEW(&operation->arena, struct cg_ban);
+    operation->set.ban_count = 1; /* a flush is the open purge of everything */
+    start(operation, true);
+}
+
+void cg_admin_purge_user(const struct cg_admin_call *call)
+{
+    struct operation *operation = begin(call);
+    cg_purge_of_user(call->admin->world.settings->ruleset, call->path->segments[2],
+                     &operation->arena, &operation->set);
+    start(operation, false);
+}
+
+void cg_admin_purge_group(const struct cg_admin_call *call)
+{
+    const struct cg_ruleset *ruleset = call->admin->world.settings->ruleset;
+    struct cg_str name = call->path->segments[1];
+    const struct cg_group *group = cg_ruleset_group(ruleset, name);
+    struct operation *operation = begin(call);
+    if (group == NULL) {
+        refuse(operation, 404, "the rules have no group of that name",
+               cg_admin_group_remedy(ruleset, name, call->arena));
+    } else if (group->param_count != 1) {
+        refuse(operation, 400, "that group does not have exactly one placeholder",
+               "name them all in the body of POST /cache/purge");
+    } else {
+        cg_purge_of_group(ruleset, group, &call->path->segments[2], &operation->arena,
+                          &operation->set);
+        start(operation, false);
+    }
+}
+
+void cg_admin_purge(const struct cg_admin_call *call)
+{
+    struct operation *operation = begin(call);
+    const char *remedy = "";
+    struct cg_str body = cg_str_of(call->request->entity.base, call->request->entity.len);
+    const char *error = cg_admin_purge_read(call->admin->world.settings->ruleset, body,
+                                            &operation->arena, &operation->set, &remedy);
+    if (error != NULL)
+        refuse(operation, 400, error, remedy);
+    else
+        start(operation, false);
+}
+
+void cg_admin_refresh(const struct cg_admin_call *call)
+{
+    cg_admin_answer_error(call->request, 501, CG_STR("refresh is not built yet"),
+                          CG_STR("purge instead: the next request fetches anew"));
+}

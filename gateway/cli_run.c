@@ -1,0 +1,214 @@
+#include "cachegate/assert.h"
+#include "gateway/admin/admin.h"
+#include "gateway/base/log.h"
+#include "gateway/cli.h"
+#include "gateway/front/server.h"
+#include "gateway/store/memory.h"
+#include "gateway/upstream/origin.h"
+
+#include <malloc.h>
+#include <openssl/rand.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* All that a running gateway consists of, in the order in which it is made. */
+struct gateway {
+    const struct cg_settings *settings;
+    struct cg_memory *memory;
+    struct cg_upstreams *upstreams;
+    struct cg_book *book;
+    struct cg_server_hooks hooks;
+    struct cg_server *server;
+    struct cg_admin *admin; /* NULL: none is configured */
+};
+
+/* ---- what a thread needs ---- */
+
+static struct cg_store *open_store(void *owner, struct st_h2o_context_t *context,
+                                   struct cg_clock *clock)
+{
+    struct gateway *gateway = owner;
+    (void)context; /* the embedded store needs no loop */
+    return cg_memory_open(gateway->memory, clock);
+}
+
+static void close_store(void *owner, struct cg_store *store)
+{
+    (void)owner;
+    cg_memory_close(store);
+}
+
+static struct cg_origin *open_origin(void *owner, struct st_h2o_context_t *context,
+                                     struct cg_clock *clock)
+{
+    struct gateway *gateway = owner;
+    return cg_origin_create(gateway->upstreams, context, clock);
+}
+
+static void close_origin(void *owner, struct cg_origin *origin)
+{
+    (void)owner;
+    cg_origin_destroy(origin);
+}
+
+/* ---- start and end ---- */
+
+static bool fail(const char *what, char *error)
+{
+    cg_log(CG_LOG_ERROR, what, "%s", error == NULL ? "no reason is known" : error);
+    free(error);
+    return false;
+}
+
+static bool start(struct gateway *gateway, const struct cg_settings *settings)
+{
+    char *error = NULL;
+    uint64_t random;
+    CG_ASSERT(RAND_bytes((unsigned char *)&random, sizeof random) == 1);
+    gateway->settings = settings;
+    gateway->memory =
+        cg_memory_create(settings->memory_bytes, settings->ruleset->lifetime_max_ms, random);
+    gateway->upstreams = cg_upstreams_create(settings, &error);
+    if (gateway->upstreams == NULL)
+        return fail("upstream", error);
+    gateway->book = cg_book_create(settings->ruleset->route_count);
+    gateway->hooks = (struct cg_server_hooks){
+        .owner = gateway,
+        .store_open = open_store,
+        .store_close = close_store,
+        .origin_open = open_origin,
+        .origin_close = close_origin,
+    };
+    gateway->server = cg_server_start(settings, &gateway->hooks, gateway->book, &error);
+    if (gateway->server == NULL)
+        return fail("listen", error);
+    if (!settings->has_admin)
+        return true;
+    struct cg_admin_world world = {
+        .settings = settings,
+        .hooks = &gateway->hooks,
+        .book = gateway->book,
+        .server = gateway->server,
+    };
+    gateway->admin = cg_admin_start(&world, &error);
+    return gateway->admin != NULL || fail("admin", error);
+}
+
+/* The reverse of start; takes a gateway of which only a part was made. */
+static void end(struct gateway *gateway)
+{
+    gateway->admin = cg_admin_stop(gateway->admin); /* it looks at the server */
+    if (gateway->server != NULL)
+        gateway->server = cg_server_stop(gateway->server);
+    gateway->book = cg_book_destroy(gateway->book);
+    if (gateway->upstreams != NULL)
+        gateway->upstreams = cg_upstreams_destroy(gateway->upstreams);
+    gateway->memory = cg_memory_destroy(gateway->memory);
+}
+
+static void log_ready(const struct gateway *gateway)
+{
+    char threads[16];
+    snprintf(threads, sizeof threads, "%u", cg_server_threads(gateway->server));
+    struct cg_log_pair pairs[] = {
+        {"listen", cg_str_from(cg_server_addresses(gateway->server))},
+        {"threads", cg_str_from(threads)},
+        {"version", CG_STR(CACHEGATE_VERSION)},
+        {"admin", cg_str_from(gateway->admin == NULL ? "" : cg_admin_address(gateway->admin))},
+    };
+    cg_log_pairs(CG_LOG_INFO, "ready", pairs, gateway->admin == NULL ? 3 : 4);
+}
+
+/* ---- signals ---- */
+
+/* Blocked in every thread from before the first one starts; only taken by waiting for them. */
+static void block_signals(sigset_t *ret_signals)
+{
+    sigemptyset(ret_signals);
+    sigaddset(ret_signals, SIGTERM);
+    sigaddset(ret_signals, SIGINT);
+    sigaddset(ret_signals, SIGHUP);
+    CG_ASSERT(pthread_sigmask(SIG_BLOCK, ret_signals, NULL) == 0);
+    signal(SIGPIPE, SIG_IGN); /* a peer that left is a result of write */
+}
+
+static void wait_for_end(const sigset_t *signals)
+{
+    for (;;) {
+        int number = 0;
+        if (sigwait(signals, &number) != 0)
+            continue;
+        if (number != SIGHUP)
+            return;
+        cg_log(CG_LOG_WARN, "reload", "reloading is not supported yet; restart to change settings");
+    }
+}
+
+/* A second signal while draining: whoever sends it does not want to wait. */
+static void *exit_at_next_signal(void *argument)
+{
+    wait_for_end(argument);
+    cg_log(CG_LOG_WARN, "exit", "asked again: requests in flight are cut");
+    _exit(CG_CLI_FAILED);
+}
+
+static void drain(struct gateway *gateway, sigset_t *signals)
+{
+    pthread_t impatient;
+    if (gateway->admin != NULL)
+        cg_admin_set_ready(gateway->admin, false);
+    cg_log(CG_LOG_INFO, "draining", "no new connections; at most %u ms for requests in flight",
+           gateway->settings->drain_timeout_ms);
+    bool watched = pthread_create(&impatient, NULL, exit_at_next_signal, signals) == 0;
+    cg_server_drain(gateway->server, gateway->settings->drain_timeout_ms);
+    if (watched) { /* sigwait is a cancellation point */
+        pthread_cancel(impatient);
+        pthread_join(impatient, NULL);
+    }
+}
+
+static int serve(const struct cg_settings *settings)
+{
+    struct gateway gateway = {0};
+    enum cg_log_level level = CG_LOG_INFO;
+    sigset_t signals;
+    cg_log_level_from(cg_str_from(settings->log_level), &level);
+    cg_log_set_level(level);
+    block_signals(&signals);
+    bool started = start(&gateway, settings);
+    if (started) {
+        if (gateway.admin != NULL)
+            cg_admin_set_ready(gateway.admin, true);
+        log_ready(&gateway);
+        wait_for_end(&signals);
+        drain(&gateway, &signals);
+    }
+    end(&gateway);
+    if (started)
+        cg_log(CG_LOG_INFO, "stopped", "all connections are closed");
+    return started ? CG_CLI_OK : CG_CLI_FAILED;
+}
+
+int cg_cli_run(int argc, char **argv)
+{
+    struct cg_cli cli;
+    struct cg_arena arena;
+    int status = CG_CLI_FAILED;
+    cg_cli_init(&cli, argc, argv);
+    while (cg_cli_more(&cli))
+        if (!cg_cli_take_option(&cli))
+            cg_cli_refuse(&cli, NULL, 0);
+    if (cli.failed)
+        return CG_CLI_USAGE;
+    /* Entries are freed on other threads than filled them: many arenas would only hoard memory. */
+    mallopt(M_ARENA_MAX, 4);
+    struct cg_settings *settings = cg_cli_settings(&cli, false, true, &arena);
+    if (settings != NULL)
+        status = serve(settings);
+    cg_settings_free(settings);
+    cg_arena_fini(&arena);
+    return status;
+}
