@@ -93,13 +93,13 @@ static void judge(struct cg_flight *flight)
 
 enum cg_step_result cg_flight_step_await_head(struct cg_flight *flight)
 {
-    if (nobody_needs(flight))
-        return give_up(flight);
     if (flight->has_head) {
         judge(flight);
         cg_flight_go(flight, CG_FLIGHT_refused);
         return CG_CONTINUE;
     }
+    if (nobody_needs(flight))
+        return give_up(flight);
     if (!flight->ended)
         return CG_WAIT;
     cg_flight_go(flight, CG_FLIGHT_store);
@@ -249,7 +249,11 @@ enum cg_step_result cg_flight_step_store(struct cg_flight *flight)
     cg_flight_go(flight, CG_FLIGHT_done);
     if (flight->outcome != CG_ORIGIN_COMPLETE) {
         cg_count(flight->machine->sheet, CG_METRIC_UPSTREAM_ERRORS, 1);
-        cg_log(CG_LOG_WARN, "upstream-failed", "%.*s", CG_STR_ARG(flight->detail));
+        uint64_t held;
+        if (cg_log_gate_open(&flight->machine->failure_gate, cg_now_ms(flight->machine->clock),
+                             &held))
+            cg_log(CG_LOG_WARN, "upstream-failed", "%.*s (%llu more like it not logged)",
+                   CG_STR_ARG(flight->detail), (unsigned long long)held);
         return CG_CONTINUE;
     }
     if (flight->storable.store && flight->kept)

@@ -117,7 +117,8 @@ struct cg_request {
     /* Writes. */
     bool is_write; /* goes on when its client leaves */
     bool marked, early_done, settled;
-    struct cg_writer writer;
+    struct cg_writer writer;    /* in whose name it is marked */
+    struct cg_writer holder;    /* … and held after an unknown outcome */
     struct cg_purge_set intent; /* what was marked */
     struct cg_purge_set after;  /* what is purged */
 

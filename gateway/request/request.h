@@ -9,6 +9,7 @@
 #define GATEWAY_REQUEST_REQUEST_H
 
 #include "cachegate/plan.h"
+#include "gateway/base/log.h"
 #include "gateway/base/metrics.h"
 #include "gateway/request/ports.h"
 
@@ -40,6 +41,7 @@ struct cg_machine {
     struct cg_str via;
     struct cg_str admin_token; /* for PURGE on the traffic port; empty: never accepted */
     bool log_requests;
+    struct cg_log_gate failure_gate, widened_gate, store_gate; /* zeroed */
     uint64_t writer_seed[2]; /* random; writer ids are this and a counter */
     uint64_t writer_count;
     struct cg_flights *flights; /* owned */

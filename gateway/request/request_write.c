@@ -32,23 +32,30 @@ void cg_request_on_done(void *owner, enum cg_store_result result)
     cg_request_answered(request);
 }
 
-/* ---- before ---- */
-
-static void name_writer(struct cg_request *request)
+static void complain(struct cg_request *request, const char *event, const char *sentence)
 {
     struct cg_machine *machine = request->machine;
-    uint64_t parts[2] = {machine->writer_seed[0],
-                         machine->writer_seed[1] + machine->writer_count++};
-    memcpy(request->writer.id, parts, sizeof(request->writer.id));
+    uint64_t held;
+    if (cg_log_gate_open(&machine->store_gate, cg_now_ms(machine->clock), &held))
+        cg_log(CG_LOG_WARN, event, "%s (%llu more not logged)", sentence, (unsigned long long)held);
 }
 
-static void mark(struct cg_request *request, const struct cg_purge_set *set, uint32_t lives_ms)
+/* ---- before ---- */
+
+static void name_writer(struct cg_machine *machine, struct cg_writer *writer)
+{
+    uint64_t parts[2] = {machine->writer_seed[0],
+                         machine->writer_seed[1] + machine->writer_count++};
+    memcpy(writer->id, parts, sizeof(writer->id));
+}
+
+static void mark(struct cg_request *request, const struct cg_purge_set *set,
+                 const struct cg_writer *writer, uint32_t lives_ms)
 {
     struct cg_machine *machine = request->machine;
     cg_request_await(request);
-    machine->store->port->mark(machine->store, set->instances, set->instance_count,
-                               &request->writer, cg_now_ms(machine->clock) + lives_ms,
-                               cg_request_on_done, request);
+    machine->store->port->mark(machine->store, set->instances, set->instance_count, writer,
+                               cg_now_ms(machine->clock) + lives_ms, cg_request_on_done, request);
 }
 
 enum cg_step_result cg_request_step_write_mark(struct cg_request *request)
@@ -60,10 +67,10 @@ enum cg_step_result cg_request_step_write_mark(struct cg_request *request)
     cg_request_go(request, CG_REQUEST_write_marked);
     if (request->intent.instance_count == 0)
         return CG_CONTINUE;
-    name_writer(request);
+    name_writer(machine, &request->writer);
     request->store_result = CG_STORE_OK;
     request->marked = true;
-    mark(request, &request->intent, machine->limits.write_mark_ms);
+    mark(request, &request->intent, &request->writer, machine->limits.write_mark_ms);
     return CG_WAIT;
 }
 
@@ -80,7 +87,7 @@ static bool renew_when_due(struct cg_request *request)
     if (!request->timed_out)
         return false;
     request->timed_out = false;
-    mark(request, &request->intent, request->machine->limits.write_mark_ms);
+    mark(request, &request->intent, &request->writer, request->machine->limits.write_mark_ms);
     arm_renewal(request);
     return true;
 }
@@ -89,7 +96,7 @@ enum cg_step_result cg_request_step_write_marked(struct cg_request *request)
 {
     struct cg_machine *machine = request->machine;
     if (request->store_result != CG_STORE_OK)
-        cg_log(CG_LOG_WARN, "mark-failed", "a write goes out without its marks");
+        complain(request, "mark-failed", "a write goes out without its marks");
     arm_renewal(request);
     size_t capture =
         cg_purge_needs_answer_body(&request->plan) ? machine->limits.response_capture_max : 0;
@@ -228,10 +235,13 @@ static void count_purge(struct cg_request *request)
     cg_count(sheet, CG_METRIC_DELETES, after->instance_count);
     cg_count(sheet, CG_METRIC_BANS, after->ban_count);
     cg_count(sheet, CG_METRIC_WIDENED, after->widened);
-    if (after->widened > 0)
-        cg_log(CG_LOG_WARN, "purge-widened", "route=%.*s: %.*s",
+    uint64_t held;
+    struct cg_machine *machine = request->machine;
+    if (after->widened > 0 &&
+        cg_log_gate_open(&machine->widened_gate, cg_now_ms(machine->clock), &held))
+        cg_log(CG_LOG_WARN, "purge-widened", "route %.*s: %.*s (%llu more not logged)",
                CG_STR_ARG(request->plan.route == NULL ? CG_STR("-") : request->plan.route->name),
-               CG_STR_ARG(after->widened_detail));
+               CG_STR_ARG(after->widened_detail), (unsigned long long)held);
 }
 
 /* Ends our marks: what is purged gets a new version, what is not keeps its own. */
@@ -248,15 +258,18 @@ static void release(struct cg_request *request)
                          cg_request_on_done, request);
 }
 
-/* The upstream may still commit: keep busy for a while what a commit would touch. */
+/*
+ * The upstream may still commit: what a commit would touch stays busy for a while, under a name of
+ * its own, so that the write's marks can end now (a mark's deadline only ever grows). The hold goes
+ * out first: stores keep the order.
+ */
 static void hold(struct cg_request *request)
 {
-    if (!request->marked)
-        name_writer(request);
-    if (request->after.instance_count > 0)
-        mark(request, &request->after, request->machine->limits.write_hold_ms);
-    if (request->marked)
-        mark(request, &request->intent, request->machine->limits.write_hold_ms);
+    struct cg_machine *machine = request->machine;
+    if (request->after.instance_count == 0)
+        return;
+    name_writer(machine, &request->holder);
+    mark(request, &request->after, &request->holder, machine->limits.write_hold_ms);
 }
 
 enum cg_step_result cg_request_step_write_settle(struct cg_request *request)
@@ -276,7 +289,7 @@ enum cg_step_result cg_request_step_write_settle(struct cg_request *request)
     bool refused = flight->has_head && flight->status >= 400 && flight->status < 500;
     if (in_doubt && !refused)
         hold(request);
-    else if (request->marked)
+    if (request->marked)
         release(request);
     return CG_CONTINUE;
 }
@@ -285,7 +298,7 @@ enum cg_step_result cg_request_step_write_end(struct cg_request *request)
 {
     struct cg_flight *flight = request->flight;
     if (!request->settled && request->store_result != CG_STORE_OK)
-        cg_log(CG_LOG_WARN, "purge-failed", "a purge was not acknowledged by the store");
+        complain(request, "purge-failed", "a purge was not acknowledged by the store");
     request->settled = true;
     if (request->client == NULL) {
         cg_request_go(request, CG_REQUEST_finished);

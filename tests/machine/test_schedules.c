@@ -13,13 +13,17 @@
 
 enum { RESOURCES = 3, TURNS = 400 };
 
-static const char *const honest = "defaults: { ttl: 5s, scope: shared }\n"
-                                  "routes:\n"
-                                  "  - match: GET /things/{id}\n"
-                                  "    stale_while_revalidate: 5s\n"
-                                  "    stale_if_error: 10s\n"
-                                  "  - match: PUT /things/{id}\n"
-                                  "    invalidate: [ '/things/{response.id}' ]\n";
+static const char *const by_response = "defaults: { ttl: 5s, scope: shared }\n"
+                                       "routes:\n"
+                                       "  - match: GET /things/{id}\n"
+                                       "    stale_while_revalidate: 5s\n"
+                                       "    stale_if_error: 10s\n"
+                                       "  - match: PUT /things/{id}\n"
+                                       "    invalidate: [ '/things/{response.id}' ]\n";
+static const char *const by_default = "defaults: { ttl: 5s, scope: shared }\n"
+                                      "routes:\n"
+                                      "  - match: GET /things/{id}\n"
+                                      "    stale_if_error: 10s\n";
 static const char *const forgetful = "defaults: { ttl: 5s, scope: shared }\n"
                                      "routes:\n"
                                      "  - match: GET /things/{id}\n"
@@ -81,7 +85,7 @@ static void move_exchange(struct play *play, struct world_exchange *exchange)
         return;
     }
     if (write)
-        snprintf(body, sizeof(body), "{\"id\": %d, \"s\": %08ld}", resource, exchange->tag);
+        snprintf(body, sizeof(body), "{\"id\": %d, \"s\": \"%08ld\"}", resource, exchange->tag);
     else
         snprintf(body, sizeof(body), "%08ld", exchange->tag);
     if (!exchange->headed) {
@@ -110,8 +114,8 @@ static void check(struct play *play, struct world_client *client)
         if (seen < client->tag)
             play->violations++;
     } else {
-        const char *state = strstr(text, "\"s\": ");
-        long written = state == NULL ? 0 : strtol(state + 5, NULL, 10);
+        const char *state = strstr(text, "\"s\": \"");
+        long written = state == NULL ? 0 : strtol(state + 6, NULL, 10);
         int of = client->facts.target.bytes[strlen("/things/")] - '0';
         if (written > play->answered[of])
             play->answered[of] = written;
@@ -221,7 +225,7 @@ Test(schedules, no_read_that_starts_after_an_answered_write_shows_the_state_befo
     if (getenv("CACHEGATE_SEED") != NULL)
         count = 1;
     for (unsigned long seed = first; seed < first + count; seed++) {
-        struct play play = play_schedule(honest, seed);
+        struct play play = play_schedule(seed % 2 ? by_response : by_default, seed);
         cr_assert_eq(play.violations, 0u, "CACHEGATE_SEED=%lu replays it", seed);
         hits += play.hits;
         reads += play.reads;

@@ -207,7 +207,8 @@ Test(writes, purge_is_acknowledged_before_the_answer_is_released)
     world_store_settle(world);
     struct world_exchange *exchange = world_asked(world);
     world_origin_answers(exchange, 200, NULL, "done");
-    cr_assert_not(writer->begun);
+    cr_assert_not(writer->ended);
+    cr_assert_lt(writer->body.length, 4u);
     world_store_settle(world);
     cr_assert(world_got(writer, 200, "done", NULL));
     world_destroy(world);
@@ -346,6 +347,7 @@ static int write_lands_after(enum world_store_mode mode, int steps_before)
             world_origin_answers(world->exchanges[before], 204, NULL, "");
             cr_assert(world_got(writer, 204, NULL, NULL));
             world->store_mode = mode;
+            world->state = 1;
             written = true;
         }
         if (world_store_step(world))
@@ -357,19 +359,21 @@ static int write_lands_after(enum world_store_mode mode, int steps_before)
         else if (fetch != NULL && fetch->live && steps % 2 == 0)
             world_origin_body(fetch, ""); /* nothing new: a step all the same */
         else if (fetch != NULL && fetch->live) {
-            world_origin_body(fetch, "old"); /* read before the write: the adversary's choice */
+            /* The upstream reads its state when it is asked: the oldest that can be shown. */
+            world_origin_body(fetch, fetch->tag == 0 ? "old" : "new");
             world_origin_end(fetch, CG_ORIGIN_COMPLETE);
         } else
             break;
     }
-    cr_assert(world_got(reader, 200, "old", NULL));
+    cr_assert(world_got(reader, 200, NULL, NULL));
     world_reap(world);
     if (written) {
         world->store_mode = WORLD_STORE_AT_ONCE;
         struct world_client *after = world_gets(world, "/items/5");
-        cr_assert_not(after->begun, "mode %d: a write after step %d was forgotten", (int)mode,
-                      steps_before);
-        world_origin_answers(world_asked(world), 200, NULL, "new");
+        if (!after->begun)
+            world_origin_answers(world_asked(world), 200, NULL, "new");
+        cr_assert(world_got(after, 200, "new", NULL),
+                  "mode %d: a write after step %d was forgotten", (int)mode, steps_before);
     }
     world_destroy(world);
     return steps;
@@ -379,7 +383,7 @@ Test(writes, write_between_any_two_steps_of_a_miss_is_seen_by_the_next_read)
 {
     for (int mode = WORLD_STORE_AT_ONCE; mode <= WORLD_STORE_ACTS_LATE; mode++) {
         int steps = write_lands_after((enum world_store_mode)mode, 1000);
-        cr_assert_geq(steps, 3);
+        cr_assert_geq(steps, 2);
         for (int before = 0; before <= steps - 1; before++)
             write_lands_after((enum world_store_mode)mode, before);
     }
