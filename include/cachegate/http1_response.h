@@ -20,14 +20,14 @@ enum cg_http1_error {
     CG_HTTP1_OK,
     CG_HTTP1_BAD_STATUS_LINE,
     CG_HTTP1_BAD_FIELD,
-    CG_HTTP1_BAD_LENGTH,      /* malformed, unequal, or beside Transfer-Encoding */
-    CG_HTTP1_BAD_CODING,      /* a Transfer-Encoding other than `chunked` alone */
+    CG_HTTP1_BAD_LENGTH, /* malformed, unequal, or beside Transfer-Encoding */
+    CG_HTTP1_BAD_CODING, /* a Transfer-Encoding other than `chunked` alone */
     CG_HTTP1_BAD_CHUNK,
-    CG_HTTP1_HEAD_TOO_LARGE,  /* over head_bytes_max or CG_FIELDS_MAX */
-    CG_HTTP1_UNEXPECTED_101,  /* a protocol switch that nobody asked for */
-    CG_HTTP1_CUT,             /* the connection ended before the message did */
-    CG_HTTP1_STRAY_BYTES,     /* bytes behind a complete message: not an error of this message, but
-                                 the connection must not be reused */
+    CG_HTTP1_HEAD_TOO_LARGE, /* over head_bytes_max or CG_FIELDS_MAX */
+    CG_HTTP1_UNEXPECTED_101, /* a protocol switch that nobody asked for */
+    CG_HTTP1_CUT,            /* the connection ended before the message did */
+    CG_HTTP1_STRAY_BYTES,    /* bytes behind a complete message: not an error of this message, but
+                                the connection must not be reused */
 };
 const char *cg_http1_error_text(enum cg_http1_error error);
 
@@ -38,7 +38,8 @@ enum cg_http1_progress {
     CG_HTTP1_NEEDS_MORE, /* all bytes that could be used were used */
     CG_HTTP1_HAS_HEAD,   /* the final (not 1xx) head was just completed: look at it, call again */
     CG_HTTP1_HAS_BODY,   /* *ret_body holds decoded bytes: take them, call again */
-    CG_HTTP1_COMPLETE,   /* the message ended; `keep_alive` says whether the connection may serve on */
+    CG_HTTP1_COMPLETE,   /* the message ended; `keep_alive` says whether the connection may serve on
+                          */
     CG_HTTP1_FAILED,     /* `error` says why */
 };
 
@@ -47,13 +48,13 @@ struct cg_http1_response {
     struct cg_arena *arena; /* borrowed: head bytes and fields are copied into it */
     bool head_request;      /* answers to HEAD have no body */
     size_t head_bytes_max;
-    /* Valid from CG_HTTP1_HAS_HEAD on. Field names are lower-cased. All fields are kept, framing and
-     * hop-by-hop ones included. */
+    /* Valid from CG_HTTP1_HAS_HEAD on. Field names are lower-cased. All fields are kept, framing
+     * and hop-by-hop ones included. */
     unsigned status;
     struct cg_fields fields;
     enum cg_http1_framing framing;
-    uint64_t content_length; /* when framing is CG_HTTP1_LENGTH; for HEAD and 304 what the field said,
-                                with has_content_length */
+    uint64_t content_length; /* when framing is CG_HTTP1_LENGTH; for HEAD and 304 what the field
+                                said, with has_content_length */
     bool has_content_length;
     bool keep_alive;
     enum cg_http1_error error;
@@ -67,14 +68,16 @@ struct cg_http1_response {
 void cg_http1_response_init(struct cg_http1_response *response, struct cg_arena *arena,
                             bool head_request, size_t head_bytes_max);
 /*
- * Looks at `input` (bytes not consumed yet, in order), uses a prefix of it and says in *ret_consumed
- * how long. The caller drops that prefix and calls again until CG_HTTP1_NEEDS_MORE, COMPLETE or
- * FAILED. *ret_body borrows from `input`. An incomplete head is not consumed: feed it again with more.
+ * Looks at `input` (bytes not consumed yet, in order), uses a prefix of it and says in
+ * *ret_consumed how long. The caller drops that prefix and calls again until CG_HTTP1_NEEDS_MORE,
+ * COMPLETE or FAILED. *ret_body borrows from `input`. An incomplete head is not consumed: feed it
+ * again with more.
  */
 enum cg_http1_progress cg_http1_response_feed(struct cg_http1_response *response,
                                               struct cg_str input, size_t *ret_consumed,
                                               struct cg_str *ret_body);
-/* The connection ended in an orderly way: COMPLETE for a close-delimited body, else FAILED (CUT). */
+/* The connection ended in an orderly way: COMPLETE for a close-delimited body, else FAILED (CUT).
+ */
 enum cg_http1_progress cg_http1_response_end(struct cg_http1_response *response);
 
 #endif
