@@ -1,0 +1,230 @@
+/*
+ * front: the inside of front/, shared by the files of this folder and nobody else.
+ *
+ * A server owns what threads share: the libh2o configuration, the TLS context, the listeners' file
+ * descriptors. A worker is one thread: its loop, machine and connections. A connection is ours from
+ * accept until its socket closes; libh2o owns the protocol on it, and we keep beside it what libh2o
+ * 2.2.5 lacks: timeouts, the HTTP/2 guard, the text of its peer's address.
+ *
+ * Rules that hold everywhere here:
+ * - A connection is found through its socket: `socket->on_close.data`. It dies in that callback.
+ * - A connection under a protocol is only ever closed by shutting its socket down: libh2o then
+ *   reads the end, or fails to write, and cleans up after itself.
+ * - HTTP/2 internals (h2o/http2_internal.h) are read, and the socket's callbacks are wrapped, in
+ *   guard_h2.c only. They belong to libh2o 2.2.5: the package version is pinned.
+ */
+#ifndef GATEWAY_FRONT_FRONT_H
+#define GATEWAY_FRONT_FRONT_H
+
+#include "gateway/base/clock.h"
+#include "gateway/base/log.h"
+#include "gateway/front/server.h"
+#include "gateway/request/request.h"
+
+#include <h2o.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+    CG_LISTENER_SOCKETS_MAX = 8, /* addresses that one name may have */
+    CG_PEER_TEXT_MAX = 48,
+};
+
+/* ---- listener.c ---- */
+
+/* One configured address, opened. */
+struct cg_listener {
+    const struct cg_listener_settings *settings; /* borrowed */
+    int *fds; /* owned: per thread, then per address; -1 once handed to a thread's loop */
+    size_t address_count;
+    size_t thread_count;
+    char *text; /* owned: where it listens, port resolved */
+    /* Of a UNIX socket: removed at the end if it is still the one we made. */
+    bool unlink_at_end;
+    dev_t device;
+    ino_t inode;
+};
+
+/* False and a sentence in *ret_error (to be freed). The listener is then empty. */
+bool cg_listener_open(struct cg_listener *listener, const struct cg_listener_settings *settings,
+                      size_t thread_count, char **ret_error);
+void cg_listener_close(struct cg_listener *listener);
+/* Gives a thread's descriptor away. */
+int cg_listener_take(struct cg_listener *listener, size_t thread, size_t address);
+
+/* ---- server.c ---- */
+
+struct cg_server {
+    const struct cg_settings *settings; /* borrowed */
+    struct cg_server_hooks hooks;
+    struct cg_book *book;           /* borrowed */
+    h2o_globalconf_t configuration; /* shared by the workers, immutable once they run */
+    bool configured;
+    SSL_CTX *tls; /* owned; NULL without a TLS listener */
+    struct cg_listener *listeners;
+    size_t listener_count;
+    char *addresses; /* owned */
+    struct cg_worker *workers;
+    size_t worker_count;
+    _Atomic size_t connection_count; /* over all threads */
+    pthread_mutex_t lock;            /* for `changed` only; what changed is atomic */
+    pthread_cond_t changed;
+};
+
+/* Tells who waits in cg_server_start, _drain and _stop. */
+void cg_server_notify(struct cg_server *server);
+
+/* ---- worker.c ---- */
+
+/* A listening socket in one thread's loop. */
+struct cg_door {
+    struct cg_worker *worker;
+    const struct cg_listener_settings *settings;
+    h2o_socket_t *socket; /* owned; NULL once closed */
+    bool paused;
+};
+
+/* What the main thread wants; only ever more. */
+enum cg_orders { CG_ORDERS_SERVE, CG_ORDERS_DRAIN, CG_ORDERS_STOP };
+/* How far the worker is; only ever more. */
+enum cg_progress { CG_PROGRESS_NEW, CG_PROGRESS_RUNS, CG_PROGRESS_DRAINED, CG_PROGRESS_ENDED };
+
+struct cg_worker {
+    struct cg_server *server; /* borrowed */
+    pthread_t thread;
+    bool started;
+    h2o_context_t context;
+    h2o_accept_ctx_t accept;
+    h2o_multithread_receiver_t receiver; /* only to wake the loop */
+    struct cg_clock *clock;              /* owned */
+    struct cg_machine machine;
+    struct cg_door *doors; /* owned */
+    size_t door_count;
+    h2o_linklist_t connections;
+    size_t connection_count;
+    struct cg_timer tick; /* timeouts of connections */
+    uint32_t tick_ms;
+    int64_t window_started_ms; /* monotonic; the rate budgets of HTTP/2 */
+    bool draining;
+    int64_t drain_started_ms;       /* monotonic */
+    h2o_timestamp_string_t *date;   /* shared (ref): the last Date field passed on */
+    struct cg_log_gate refused_log; /* at most one line a second about hostile input */
+    _Atomic int orders;             /* enum cg_orders */
+    _Atomic int progress;           /* enum cg_progress */
+    _Atomic int64_t turned_ms;      /* monotonic time of the loop's last turn */
+};
+
+static inline struct cg_worker *cg_worker_of(h2o_context_t *context)
+{
+    return H2O_STRUCT_FROM_MEMBER(struct cg_worker, context, context);
+}
+
+/* Takes the listeners' descriptors and starts the thread. False when no thread can be had. */
+bool cg_worker_start(struct cg_worker *worker, struct cg_server *server, size_t index);
+/* From any thread. */
+void cg_worker_order(struct cg_worker *worker, enum cg_orders orders);
+/* Logs that something was refused, at most once a second. */
+void cg_worker_log_refused(struct cg_worker *worker, const char *peer, const char *why);
+
+/* ---- connection.c ---- */
+
+enum cg_connection_stage {
+    CG_STAGE_PROXY_LINE, /* waiting for the PROXY line */
+    CG_STAGE_TLS,        /* in the handshake */
+    CG_STAGE_PEEK,       /* cleartext: HTTP/1.1 or the HTTP/2 preface? */
+    CG_STAGE_HTTP1,
+    CG_STAGE_HTTP2,
+};
+
+struct cg_guard;
+
+struct cg_connection {
+    struct cg_worker *worker; /* borrowed */
+    h2o_linklist_t link;      /* in worker->connections */
+    h2o_socket_t *socket;     /* of libh2o, or ours before a protocol runs on it */
+    enum cg_connection_stage stage;
+    bool tls;
+    bool *ret_gone;         /* set when the connection dies; see guard_h2.c */
+    struct cg_guard *guard; /* owned; HTTP/2 only */
+    h2o_linklist_t clients; /* the requests in progress, client_h2o.c */
+    size_t client_count;
+    uint64_t requests; /* ever begun */
+    uint64_t bytes_done;
+    char peer[CG_PEER_TEXT_MAX]; /* "" until asked for */
+    /* Monotonic times; 0 is not running. */
+    int64_t stage_since_ms;
+    int64_t arriving_since_ms; /* part of a request is here */
+    int64_t idle_since_ms;
+    int64_t stalled_since_ms;
+    /* What they are measured by. */
+    uint64_t requests_seen;
+    uint64_t data_seen;
+    uint64_t acknowledged_seen;
+};
+
+/* Takes the socket. */
+struct cg_connection *cg_connection_create(struct cg_worker *worker, h2o_socket_t *socket);
+void cg_connection_enter(struct cg_connection *connection, enum cg_connection_stage stage);
+/* Ends it at once from outside: libh2o will notice. */
+void cg_connection_kill(struct cg_connection *connection);
+/* The same, so that the client cannot take what it has for the end of an answer. */
+void cg_connection_reset(struct cg_connection *connection);
+/* Text of the peer's address, "unknown" for a UNIX socket. */
+const char *cg_connection_peer(struct cg_connection *connection);
+/* All connections of the worker against the clock. */
+void cg_connections_tick(struct cg_worker *worker, int64_t now_ms, bool new_window);
+
+/* ---- accept.c ---- */
+
+void cg_door_open(struct cg_door *door, struct cg_worker *worker,
+                  const struct cg_listener_settings *settings, int fd);
+void cg_door_close(struct cg_door *door);
+/* Accepts again after a pause, where there is room. */
+void cg_doors_resume(struct cg_worker *worker);
+
+/* ---- guard_h2.c ---- */
+
+/* Hands the socket to libh2o's HTTP/2; bytes that were read already are in its input. */
+void cg_guard_accept(struct cg_connection *connection);
+void cg_guard_destroy(struct cg_guard *guard);
+/* After a call into libh2o that may have written: reading stays in our hands. */
+void cg_guard_watch(struct cg_connection *connection);
+/* The same for all connections of the worker. */
+void cg_guards_watch(struct cg_worker *worker);
+/* A new window of the rate budgets. */
+void cg_guard_new_window(struct cg_guard *guard);
+/* Requests whose head or body is not complete. */
+size_t cg_guard_arriving(const struct cg_connection *connection);
+/* Bytes handed to libh2o wait for the socket. */
+bool cg_guard_writing(const struct cg_connection *connection);
+/* Draining: says goodbye to an idle connection, then ends it. */
+void cg_guard_drain(struct cg_connection *connection);
+
+/* ---- client_h2o.c ---- */
+
+/* Registers the handler of all requests. */
+void cg_client_register(h2o_pathconf_t *path);
+/* Bytes of the answers in progress that libh2o took. */
+uint64_t cg_clients_bytes(const struct cg_connection *connection);
+/* Whether libh2o has bytes of an answer that the client does not take. */
+bool cg_clients_wait(const struct cg_connection *connection);
+/* Ends every request of the connection, which was killed. The connection may be gone afterwards. */
+void cg_clients_cut(struct cg_connection *connection);
+
+/* ---- reason_phrase.c ---- */
+
+const char *cg_reason_phrase(unsigned status);
+
+/* ---- facts_h2o.c ---- */
+
+struct cg_refusal {
+    unsigned status; /* 0: not refused */
+    enum cg_reason reason;
+    const char *text;
+};
+/* What the machine is told about a request, in the memory of its pool. */
+struct cg_refusal cg_facts_of(struct cg_connection *connection, h2o_req_t *request,
+                              struct cg_fields *fields, struct cg_request_facts *ret_facts);
+
+#endif

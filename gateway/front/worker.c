@@ -1,0 +1,251 @@
+/*
+ * One thread: its loop from the first turn to the last.
+ */
+#include "gateway/front/front.h"
+
+#include "cachegate/assert.h"
+
+#include <h2o/http1.h>
+#include <h2o/http2.h>
+#include <openssl/rand.h>
+#include <signal.h>
+#include <stdlib.h>
+
+enum {
+    WAIT_MS_MAX = 1000,
+    RATE_WINDOW_MS = 10000, /* of cg_h2_budgets_default */
+    STOP_MS_MAX = 3000,     /* how long the end may take once everything was cut */
+};
+
+static void set_progress(struct cg_worker *worker, enum cg_progress progress)
+{
+    atomic_store(&worker->progress, (int)progress);
+    cg_server_notify(worker->server);
+}
+
+static void on_message(h2o_multithread_receiver_t *receiver, h2o_linklist_t *messages)
+{
+    (void)receiver;
+    (void)messages; /* there are none: being woken is all */
+}
+
+void cg_worker_order(struct cg_worker *worker, enum cg_orders orders)
+{
+    if (!worker->started || atomic_load(&worker->orders) >= (int)orders)
+        return;
+    atomic_store(&worker->orders, (int)orders);
+    /* Its queue exists from RUNS on, which cg_server_start waits for, and until ENDED. */
+    h2o_multithread_send_message(&worker->receiver, NULL);
+}
+
+void cg_worker_log_refused(struct cg_worker *worker, const char *peer, const char *why)
+{
+    uint64_t held = 0;
+    if (!cg_log_enabled(CG_LOG_INFO) ||
+        !cg_log_gate_open(&worker->refused_log, cg_clock_monotonic_ms(), &held))
+        return;
+    cg_log(CG_LOG_INFO, "refused", "%s (peer %s; %llu more were not logged)", why, peer,
+           (unsigned long long)held);
+}
+
+/* ---- the clock ---- */
+
+static void on_tick(void *owner)
+{
+    struct cg_worker *worker = owner;
+    int64_t now_ms = cg_clock_monotonic_ms();
+    bool new_window = now_ms - worker->window_started_ms >= RATE_WINDOW_MS;
+    if (new_window)
+        worker->window_started_ms = now_ms;
+    cg_connections_tick(worker, now_ms, new_window);
+    cg_doors_resume(worker);
+    cg_timer_arm(worker->clock, &worker->tick, worker->tick_ms);
+}
+
+/* Fine enough for the shortest of the timeouts that connections have. */
+static uint32_t tick_ms_of(const struct cg_limits *limits)
+{
+    uint32_t shortest = limits->request_timeout_ms;
+    if (limits->idle_timeout_ms < shortest)
+        shortest = limits->idle_timeout_ms;
+    if (limits->send_timeout_ms < shortest)
+        shortest = limits->send_timeout_ms;
+    uint32_t tick_ms = shortest / 4;
+    return tick_ms < 25 ? 25 : tick_ms > 1000 ? 1000 : tick_ms;
+}
+
+/* ---- opening and closing ---- */
+
+static void open_machine(struct cg_worker *worker)
+{
+    const struct cg_server *server = worker->server;
+    const struct cg_settings *settings = server->settings;
+    const struct cg_limits *limits = &settings->limits;
+    struct cg_machine *machine = &worker->machine;
+    *machine = (struct cg_machine){
+        .ruleset = settings->ruleset,
+        .limits = {.response_capture_max = limits->response_capture_max,
+                   .json_body_max = limits->json_body_max,
+                   .json_depth_max = limits->json_depth_max,
+                   .purge_instances_max = limits->purge_instances_max,
+                   .entry_bytes_max = settings->entry_bytes_max,
+                   .flight_buffer = limits->flight_buffer,
+                   .flight_waiters_max = limits->flight_waiters_max,
+                   .flight_wait_ms = limits->flight_wait_ms,
+                   .write_hold_ms = limits->write_hold_ms,
+                   .write_mark_ms = limits->write_mark_ms},
+        .clock = worker->clock,
+        .sheet = cg_book_sheet(server->book),
+        .via = cg_str_from(settings->via),
+        .admin_token = settings->admin_token,
+        .log_requests = settings->log_requests,
+    };
+    machine->store = server->hooks.store_open(server->hooks.owner, &worker->context, worker->clock);
+    machine->origin =
+        server->hooks.origin_open(server->hooks.owner, &worker->context, worker->clock);
+    CG_ASSERT(RAND_bytes((unsigned char *)machine->writer_seed, sizeof(machine->writer_seed)) == 1);
+    cg_machine_init(machine);
+}
+
+static void open_worker(struct cg_worker *worker)
+{
+    struct cg_server *server = worker->server;
+    h2o_context_init(&worker->context, h2o_evloop_create(), &server->configuration);
+    h2o_multithread_register_receiver(worker->context.queue, &worker->receiver, on_message);
+    worker->accept =
+        (h2o_accept_ctx_t){.ctx = &worker->context, .hosts = server->configuration.hosts};
+    worker->clock = cg_clock_create();
+    open_machine(worker);
+    size_t index = (size_t)(worker - server->workers), door = 0;
+    for (size_t i = 0; i < server->listener_count; i++)
+        for (size_t j = 0; j < server->listeners[i].address_count; j++)
+            cg_door_open(&worker->doors[door++], worker, server->listeners[i].settings,
+                         cg_listener_take(&server->listeners[i], index, j));
+    worker->tick.on_expiry = on_tick;
+    worker->tick.owner = worker;
+    worker->tick_ms = tick_ms_of(&server->settings->limits);
+    worker->window_started_ms = cg_clock_monotonic_ms();
+    cg_timer_arm(worker->clock, &worker->tick, worker->tick_ms);
+}
+
+static void close_doors(struct cg_worker *worker)
+{
+    for (size_t i = 0; i < worker->door_count; i++)
+        cg_door_close(&worker->doors[i]);
+}
+
+static bool is_empty(const struct cg_worker *worker)
+{
+    return worker->connection_count == 0 && worker->machine.live == 0;
+}
+
+static void turn(struct cg_worker *worker)
+{
+    uint32_t wait_ms = cg_clock_wait_ms(worker->clock, WAIT_MS_MAX);
+    h2o_evloop_run(worker->context.loop, (int32_t)wait_ms);
+    cg_clock_run(worker->clock);
+    atomic_store_explicit(&worker->turned_ms, cg_clock_monotonic_ms(), memory_order_relaxed);
+}
+
+/* Ends connections and requests in progress. False when some did not end in time. */
+static bool cut_everything(struct cg_worker *worker)
+{
+    int64_t started_ms = cg_clock_monotonic_ms();
+    close_doors(worker);
+    worker->tick_ms = 25;
+    cg_timer_arm(worker->clock, &worker->tick, worker->tick_ms);
+    h2o_linklist_t *next;
+    for (h2o_linklist_t *at = worker->connections.next; at != &worker->connections; at = next) {
+        struct cg_connection *connection = H2O_STRUCT_FROM_MEMBER(struct cg_connection, link, at);
+        bool has_clients = connection->client_count > 0;
+        next = at->next;
+        cg_connection_kill(connection);
+        if (has_clients)
+            cg_clients_cut(connection);
+    }
+    while (!is_empty(worker) && cg_clock_monotonic_ms() - started_ms < STOP_MS_MAX)
+        turn(worker);
+    return is_empty(worker);
+}
+
+static void close_worker(struct cg_worker *worker)
+{
+    const struct cg_server_hooks *hooks = &worker->server->hooks;
+    h2o_evloop_t *loop = worker->context.loop;
+    cg_timer_disarm(worker->clock, &worker->tick);
+    cg_machine_fini(&worker->machine);
+    hooks->origin_close(hooks->owner, worker->machine.origin);
+    hooks->store_close(hooks->owner, worker->machine.store);
+    if (worker->date != NULL)
+        h2o_mem_release_shared(worker->date);
+    h2o_multithread_queue_t *queue = worker->context.queue;
+    h2o_multithread_unregister_receiver(queue, &worker->receiver);
+    h2o_timeout_unlink(&worker->context.http2._graceful_shutdown_timeout);
+    h2o_context_dispose(&worker->context);
+    free(queue); /* libh2o 2.2.5 takes it apart, but does not free it */
+    h2o_evloop_destroy(loop);
+    worker->clock = cg_clock_destroy(worker->clock);
+}
+
+/* ---- orders ---- */
+
+static void start_drain(struct cg_worker *worker)
+{
+    worker->draining = true;
+    worker->drain_started_ms = cg_clock_monotonic_ms();
+    close_doors(worker);
+    /* Answers of HTTP/1.1 say `Connection: close` from now on, and HTTP/2 the first GOAWAY. What
+     * libh2o would do a second later is done better by cg_guard_drain. */
+    h2o_context_request_shutdown(&worker->context);
+    h2o_timeout_unlink(&worker->context.http2._graceful_shutdown_timeout);
+    cg_guards_watch(worker);
+    if (worker->tick_ms > 100)
+        worker->tick_ms = 100;
+    cg_timer_arm(worker->clock, &worker->tick, worker->tick_ms);
+}
+
+static void serve(struct cg_worker *worker)
+{
+    int orders;
+    while ((orders = atomic_load(&worker->orders)) < CG_ORDERS_STOP) {
+        if (orders == CG_ORDERS_DRAIN && !worker->draining)
+            start_drain(worker);
+        if (worker->draining && is_empty(worker) &&
+            atomic_load(&worker->progress) < CG_PROGRESS_DRAINED)
+            set_progress(worker, CG_PROGRESS_DRAINED);
+        turn(worker);
+    }
+}
+
+static void *run(void *argument)
+{
+    struct cg_worker *worker = argument;
+    open_worker(worker);
+    set_progress(worker, CG_PROGRESS_RUNS);
+    serve(worker);
+    if (cut_everything(worker))
+        close_worker(worker);
+    else /* the process ends anyway; what still runs keeps its memory */
+        cg_log(CG_LOG_WARN, "stop", "%zu requests or fetches were still in progress",
+               worker->machine.live);
+    set_progress(worker, CG_PROGRESS_ENDED);
+    return NULL;
+}
+
+bool cg_worker_start(struct cg_worker *worker, struct cg_server *server, size_t index)
+{
+    worker->server = server;
+    h2o_linklist_init_anchor(&worker->connections);
+    atomic_store(&worker->turned_ms, cg_clock_monotonic_ms());
+    for (size_t i = 0; i < server->listener_count; i++)
+        worker->door_count += server->listeners[i].address_count;
+    worker->doors = calloc(worker->door_count + 1, sizeof(*worker->doors));
+    CG_ASSERT(worker->doors != NULL && worker == &server->workers[index]);
+    /* Signals are the main thread's. SIGPIPE is thereby a failed write. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    worker->started = pthread_create(&worker->thread, NULL, run, worker) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return worker->started;
+}
