@@ -149,15 +149,13 @@ static bool print_scalar(const json_t *value, struct cg_arena *arena, struct cg_
     case JSON_INTEGER:
         *ret_text = cg_arena_printf(arena, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
         return true;
-    case JSON_REAL:
-        *ret_text = cg_arena_printf(arena, "%.17g", json_real_value(value));
-        return true;
     case JSON_TRUE:
         *ret_text = CG_STR("true");
         return true;
     case JSON_FALSE:
         *ret_text = CG_STR("false");
         return true;
+    case JSON_REAL: /* 0.1 and 0.10 are one number and two spellings: which stands in URLs? */
     case JSON_NULL:
     case JSON_ARRAY:
     case JSON_OBJECT:

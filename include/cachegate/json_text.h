@@ -45,10 +45,9 @@ bool cg_json_path_valid(struct cg_str path);
 /*
  * The texts of what `path` (valid) selects, in document order, copied into the arena: at most the
  * body's length and 48 bytes for each value. Strings give their text, integers decimal digits,
- * reals
- * `%.17g`, booleans `true` or `false`. NOT_FOUND when any selected place is missing, null, an array
- * or an object; `[*]` of an empty array is FOUND with no value. TOO_MANY beyond `values_max`.
- * `*ret_count` is 0 unless FOUND.
+ * booleans `true` or `false`. NOT_FOUND when any selected place is missing, null, an array, an
+ * object, or a real (whose spelling in URLs nobody knows); `[*]` of an empty array is FOUND with no
+ * value. TOO_MANY beyond `values_max`. `*ret_count` is 0 unless FOUND.
  */
 enum cg_json_outcome cg_json_select(const struct cg_json *json, struct cg_str path,
                                     struct cg_arena *arena, struct cg_str *values,
