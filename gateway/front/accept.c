@@ -13,22 +13,22 @@
 
 enum { ACCEPTS_PER_TURN = 64 };
 
-static struct cg_connection *connection_of(h2o_socket_t *socket)
+static struct cg_downstream *connection_of(h2o_socket_t *socket)
 {
     return socket->on_close.data;
 }
 
-static void start_http1(struct cg_connection *connection)
+static void start_http1(struct cg_downstream *connection)
 {
     struct cg_worker *worker = connection->worker;
-    cg_connection_enter(connection, CG_STAGE_HTTP1);
+    cg_downstream_enter(connection, CG_STAGE_HTTP1);
     h2o_http1_accept(&worker->accept, connection->socket,
                      *h2o_get_timestamp(&worker->context, NULL, NULL));
 }
 
 /* ---- cleartext ---- */
 
-static void peek(struct cg_connection *connection)
+static void peek(struct cg_downstream *connection)
 {
     struct cg_str preface = CG_STR("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     const h2o_buffer_t *input = connection->socket->input;
@@ -47,9 +47,9 @@ static void on_peek(h2o_socket_t *socket, const char *error)
         peek(connection_of(socket));
 }
 
-static void start_peek(struct cg_connection *connection)
+static void start_peek(struct cg_downstream *connection)
 {
-    cg_connection_enter(connection, CG_STAGE_PEEK);
+    cg_downstream_enter(connection, CG_STAGE_PEEK);
     h2o_socket_read_start(connection->socket, on_peek);
     if (connection->socket->input->size > 0)
         peek(connection);
@@ -59,7 +59,7 @@ static void start_peek(struct cg_connection *connection)
 
 static void on_handshake(h2o_socket_t *socket, const char *error)
 {
-    struct cg_connection *connection = connection_of(socket);
+    struct cg_downstream *connection = connection_of(socket);
     if (error != NULL) {
         h2o_socket_close(socket);
         return;
@@ -71,13 +71,13 @@ static void on_handshake(h2o_socket_t *socket, const char *error)
         start_http1(connection);
 }
 
-static void start_protocol(struct cg_connection *connection)
+static void start_protocol(struct cg_downstream *connection)
 {
     if (!connection->tls) {
         start_peek(connection);
         return;
     }
-    cg_connection_enter(connection, CG_STAGE_TLS);
+    cg_downstream_enter(connection, CG_STAGE_TLS);
     h2o_socket_ssl_handshake(connection->socket, connection->worker->server->tls, NULL,
                              on_handshake);
 }
@@ -86,7 +86,7 @@ static void start_protocol(struct cg_connection *connection)
 
 static void on_proxy_bytes(h2o_socket_t *socket, const char *error)
 {
-    struct cg_connection *connection = connection_of(socket);
+    struct cg_downstream *connection = connection_of(socket);
     struct cg_proxy_line line = {0};
     if (error != NULL) {
         h2o_socket_close(socket);
@@ -96,7 +96,7 @@ static void on_proxy_bytes(h2o_socket_t *socket, const char *error)
     case CG_PROXY_NEEDS_MORE:
         return;
     case CG_PROXY_BAD:
-        cg_worker_log_refused(connection->worker, cg_connection_peer(connection),
+        cg_worker_log_refused(connection->worker, cg_downstream_peer(connection),
                               "a connection does not begin with a PROXY line");
         h2o_socket_close(socket);
         return;
@@ -126,13 +126,13 @@ static bool has_room(const struct cg_worker *worker)
 
 static void accept_one(struct cg_door *door, h2o_socket_t *socket)
 {
-    struct cg_connection *connection = cg_connection_create(door->worker, socket);
+    struct cg_downstream *connection = cg_downstream_create(door->worker, socket);
     connection->tls = door->settings->tls;
     if (!door->settings->proxy_protocol) {
         start_protocol(connection);
         return;
     }
-    cg_connection_enter(connection, CG_STAGE_PROXY_LINE);
+    cg_downstream_enter(connection, CG_STAGE_PROXY_LINE);
     h2o_socket_read_start(socket, on_proxy_bytes);
 }
 

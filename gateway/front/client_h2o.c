@@ -23,7 +23,7 @@ struct client {
     struct cg_client base; /* first: the machine knows only this */
     h2o_generator_t generator;
     h2o_req_t *h2o;
-    struct cg_connection *connection; /* borrowed: outlives its requests */
+    struct cg_downstream *connection; /* borrowed: outlives its requests */
     struct cg_request *request;       /* the machine's; NULL for what never got there */
     h2o_linklist_t link;              /* in connection->clients */
     struct cg_fields fields;
@@ -80,7 +80,7 @@ static h2o_iovec_t buffer_of(struct cg_str bytes)
 /* One slice of `rest` goes to libh2o, framed where HTTP/1.1 needs it (RFC 9112 7.1). */
 static void send_slice(struct client *client)
 {
-    struct cg_connection *connection = client->connection;
+    struct cg_downstream *connection = client->connection;
     struct cg_str slice = cg_str_sub(client->rest, 0, SLICE_BYTES);
     client->rest = cg_str_skip(client->rest, slice.length);
     bool last = client->final && client->rest.length == 0;
@@ -121,7 +121,7 @@ static void send_error(struct client *client)
 {
     client->ended = true;
     if (client->h2o->version < 0x200 && !client->framed)
-        cg_connection_reset(client->connection);
+        cg_downstream_reset(client->connection);
     h2o_send(client->h2o, NULL, 0, H2O_SEND_STATE_ERROR);
 }
 
@@ -280,8 +280,8 @@ static void client_abort(struct cg_client *base)
         advance_later(client);
     } else if (client->h2o->version < 0x200) {
         if (!client->framed)
-            cg_connection_reset(client->connection);
-        cg_connection_kill(client->connection); /* the write that is stuck fails now */
+            cg_downstream_reset(client->connection);
+        cg_downstream_kill(client->connection); /* the write that is stuck fails now */
     }
 }
 
@@ -292,7 +292,7 @@ static const struct cg_client_port port = {client_begin, client_send, client_abo
 static void on_dispose(void *memory)
 {
     struct client *client = memory;
-    struct cg_connection *connection = client->connection;
+    struct cg_downstream *connection = client->connection;
     struct cg_request *request = client->request;
     h2o_timeout_unlink(&client->later);
     h2o_linklist_unlink(&client->link);
@@ -303,7 +303,7 @@ static void on_dispose(void *memory)
         cg_request_client_gone(request);
 }
 
-static struct client *create_client(struct cg_connection *connection, h2o_req_t *request)
+static struct client *create_client(struct cg_downstream *connection, h2o_req_t *request)
 {
     struct client *client = h2o_mem_alloc_shared(&request->pool, sizeof(*client), on_dispose);
     memset(client, 0, sizeof(*client));
@@ -323,7 +323,7 @@ static void answer_refusal(struct client *client, const struct cg_refusal *refus
     struct cg_worker *worker = client->connection->worker;
     cg_count(worker->machine.sheet, CG_METRIC_REFUSED, 1);
     cg_count_reason(worker->machine.sheet, refusal->reason);
-    cg_worker_log_refused(worker, cg_connection_peer(client->connection), refusal->text);
+    cg_worker_log_refused(worker, cg_downstream_peer(client->connection), refusal->text);
     client->ended = true;
     h2o_send_error_generic(client->h2o, (int)refusal->status, cg_reason_phrase(refusal->status),
                            refusal->text, H2O_SEND_ERROR_HTTP1_CLOSE_CONNECTION);
@@ -355,12 +355,12 @@ void cg_client_register(h2o_pathconf_t *path)
 
 /* ---- all clients of a connection ---- */
 
-static struct client *first_client(const struct cg_connection *connection, h2o_linklist_t *at)
+static struct client *first_client(const struct cg_downstream *connection, h2o_linklist_t *at)
 {
     return at == &connection->clients ? NULL : H2O_STRUCT_FROM_MEMBER(struct client, link, at);
 }
 
-uint64_t cg_clients_bytes(const struct cg_connection *connection)
+uint64_t cg_clients_bytes(const struct cg_downstream *connection)
 {
     uint64_t sum = 0;
     const struct client *client;
@@ -370,7 +370,7 @@ uint64_t cg_clients_bytes(const struct cg_connection *connection)
     return sum;
 }
 
-bool cg_clients_wait(const struct cg_connection *connection)
+bool cg_clients_wait(const struct cg_downstream *connection)
 {
     const struct client *client;
     for (h2o_linklist_t *at = connection->clients.next;
@@ -395,7 +395,7 @@ static void cut(struct client *client)
                                H2O_SEND_ERROR_HTTP1_CLOSE_CONNECTION);
 }
 
-void cg_clients_cut(struct cg_connection *connection)
+void cg_clients_cut(struct cg_downstream *connection)
 {
     bool gone = false;
     h2o_linklist_t *next;

@@ -51,7 +51,7 @@ static struct cg_refusal take_fields(const struct cg_limits *limits, h2o_req_t *
 }
 
 /* The raw head is still at the start of the input, with names in lower case. */
-static struct cg_refusal check_http1(const struct cg_connection *connection, size_t head_max)
+static struct cg_refusal check_http1(const struct cg_downstream *connection, size_t head_max)
 {
     const h2o_buffer_t *input = connection->socket->input;
     struct cg_str bytes = cg_str_sub(cg_str_of(input->bytes, input->size), 0, head_max + 4);
@@ -69,7 +69,7 @@ static bool has_authority(const h2o_req_t *request)
            request->input.authority.base != request->conn->hosts[0]->authority.hostport.base;
 }
 
-struct cg_refusal cg_facts_of(struct cg_connection *connection, h2o_req_t *request,
+struct cg_refusal cg_facts_of(struct cg_downstream *connection, h2o_req_t *request,
                               struct cg_fields *fields, struct cg_request_facts *ret_facts)
 {
     const struct cg_limits *limits = &connection->worker->server->settings->limits;
@@ -89,7 +89,7 @@ struct cg_refusal cg_facts_of(struct cg_connection *connection, h2o_req_t *reque
         .fields = fields,
         .body = slice(request->entity),
         .has_body = request->entity.base != NULL,
-        .peer_address = cg_str_from(cg_connection_peer(connection)),
+        .peer_address = cg_str_from(cg_downstream_peer(connection)),
         .http2 = http2,
     };
     if (!http2)

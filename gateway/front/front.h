@@ -127,9 +127,9 @@ void cg_worker_order(struct cg_worker *worker, enum cg_orders orders);
 /* Logs that something was refused, at most once a second. */
 void cg_worker_log_refused(struct cg_worker *worker, const char *peer, const char *why);
 
-/* ---- connection.c ---- */
+/* ---- downstream.c ---- */
 
-enum cg_connection_stage {
+enum cg_downstream_stage {
     CG_STAGE_PROXY_LINE, /* waiting for the PROXY line */
     CG_STAGE_TLS,        /* in the handshake */
     CG_STAGE_PEEK,       /* cleartext: HTTP/1.1 or the HTTP/2 preface? */
@@ -139,11 +139,11 @@ enum cg_connection_stage {
 
 struct cg_guard;
 
-struct cg_connection {
+struct cg_downstream {
     struct cg_worker *worker; /* borrowed */
     h2o_linklist_t link;      /* in worker->connections */
     h2o_socket_t *socket;     /* of libh2o, or ours before a protocol runs on it */
-    enum cg_connection_stage stage;
+    enum cg_downstream_stage stage;
     bool tls;
     bool *ret_gone;         /* set when the connection dies; see guard_h2.c */
     struct cg_guard *guard; /* owned; HTTP/2 only */
@@ -164,16 +164,16 @@ struct cg_connection {
 };
 
 /* Takes the socket. */
-struct cg_connection *cg_connection_create(struct cg_worker *worker, h2o_socket_t *socket);
-void cg_connection_enter(struct cg_connection *connection, enum cg_connection_stage stage);
+struct cg_downstream *cg_downstream_create(struct cg_worker *worker, h2o_socket_t *socket);
+void cg_downstream_enter(struct cg_downstream *connection, enum cg_downstream_stage stage);
 /* Ends it at once from outside: libh2o will notice. */
-void cg_connection_kill(struct cg_connection *connection);
+void cg_downstream_kill(struct cg_downstream *connection);
 /* The same, so that the client cannot take what it has for the end of an answer. */
-void cg_connection_reset(struct cg_connection *connection);
+void cg_downstream_reset(struct cg_downstream *connection);
 /* Text of the peer's address, "unknown" for a UNIX socket. */
-const char *cg_connection_peer(struct cg_connection *connection);
+const char *cg_downstream_peer(struct cg_downstream *connection);
 /* All connections of the worker against the clock. */
-void cg_connections_tick(struct cg_worker *worker, int64_t now_ms, bool new_window);
+void cg_downstreams_tick(struct cg_worker *worker, int64_t now_ms, bool new_window);
 
 /* ---- accept.c ---- */
 
@@ -186,31 +186,31 @@ void cg_doors_resume(struct cg_worker *worker);
 /* ---- guard_h2.c ---- */
 
 /* Hands the socket to libh2o's HTTP/2; bytes that were read already are in its input. */
-void cg_guard_accept(struct cg_connection *connection);
+void cg_guard_accept(struct cg_downstream *connection);
 void cg_guard_destroy(struct cg_guard *guard);
 /* After a call into libh2o that may have written: reading stays in our hands. */
-void cg_guard_watch(struct cg_connection *connection);
+void cg_guard_watch(struct cg_downstream *connection);
 /* The same for all connections of the worker. */
 void cg_guards_watch(struct cg_worker *worker);
 /* A new window of the rate budgets. */
 void cg_guard_new_window(struct cg_guard *guard);
 /* Requests whose head or body is not complete. */
-size_t cg_guard_arriving(const struct cg_connection *connection);
+size_t cg_guard_arriving(const struct cg_downstream *connection);
 /* Bytes handed to libh2o wait for the socket. */
-bool cg_guard_writing(const struct cg_connection *connection);
+bool cg_guard_writing(const struct cg_downstream *connection);
 /* Draining: says goodbye to an idle connection, then ends it. */
-void cg_guard_drain(struct cg_connection *connection);
+void cg_guard_drain(struct cg_downstream *connection);
 
 /* ---- client_h2o.c ---- */
 
 /* Registers the handler of all requests. */
 void cg_client_register(h2o_pathconf_t *path);
 /* Bytes of the answers in progress that libh2o took. */
-uint64_t cg_clients_bytes(const struct cg_connection *connection);
+uint64_t cg_clients_bytes(const struct cg_downstream *connection);
 /* Whether libh2o has bytes of an answer that the client does not take. */
-bool cg_clients_wait(const struct cg_connection *connection);
+bool cg_clients_wait(const struct cg_downstream *connection);
 /* Ends every request of the connection, which was killed. The connection may be gone afterwards. */
-void cg_clients_cut(struct cg_connection *connection);
+void cg_clients_cut(struct cg_downstream *connection);
 
 /* ---- reason_phrase.c ---- */
 
@@ -224,7 +224,7 @@ struct cg_refusal {
     const char *text;
 };
 /* What the machine is told about a request, in the memory of its pool. */
-struct cg_refusal cg_facts_of(struct cg_connection *connection, h2o_req_t *request,
+struct cg_refusal cg_facts_of(struct cg_downstream *connection, h2o_req_t *request,
                               struct cg_fields *fields, struct cg_request_facts *ret_facts);
 
 #endif

@@ -52,26 +52,26 @@ struct cg_guard {
 static void on_read(h2o_socket_t *socket, const char *error);
 static void on_write(h2o_socket_t *socket, const char *error);
 
-static h2o_http2_conn_t *h2o_of(const struct cg_connection *connection)
+static h2o_http2_conn_t *h2o_of(const struct cg_downstream *connection)
 {
     return connection->socket->data;
 }
 
-static bool must_hold(const struct cg_connection *connection)
+static bool must_hold(const struct cg_downstream *connection)
 {
     h2o_http2_conn_t *conn = h2o_of(connection);
     return conn->_write.buf_in_flight != NULL ||
            !h2o_linklist_is_empty(&conn->_write.streams_to_proceed);
 }
 
-static bool is_closing(const struct cg_connection *connection)
+static bool is_closing(const struct cg_downstream *connection)
 {
     return h2o_of(connection)->state == H2O_HTTP2_CONN_STATE_IS_CLOSING;
 }
 
 /* ---- calls into libh2o, after which the connection may be gone ---- */
 
-static void keep_watch(struct cg_connection *connection)
+static void keep_watch(struct cg_downstream *connection)
 {
     h2o_socket_t *socket = connection->socket;
     if (is_closing(connection)) { /* it ends with its last write, and reads no more */
@@ -85,7 +85,7 @@ static void keep_watch(struct cg_connection *connection)
 }
 
 /* False when it is gone. */
-static bool call(struct cg_connection *connection, h2o_socket_cb callback, const char *error)
+static bool call(struct cg_downstream *connection, h2o_socket_cb callback, const char *error)
 {
     bool gone = false;
     bool *outer = connection->ret_gone;
@@ -105,7 +105,7 @@ static bool call(struct cg_connection *connection, h2o_socket_cb callback, const
 }
 
 /* A write that libh2o planned for the end of this turn happens now. */
-static bool flush(struct cg_connection *connection)
+static bool flush(struct cg_downstream *connection)
 {
     h2o_timeout_entry_t *planned = &h2o_of(connection)->_write.timeout_entry;
     if (!h2o_timeout_is_linked(planned))
@@ -124,17 +124,17 @@ static bool flush(struct cg_connection *connection)
     return true;
 }
 
-static void refuse(struct cg_connection *connection, const char *why)
+static void refuse(struct cg_downstream *connection, const char *why)
 {
     connection->guard->refused = true;
-    cg_worker_log_refused(connection->worker, cg_connection_peer(connection), why);
-    cg_connection_kill(connection);
+    cg_worker_log_refused(connection->worker, cg_downstream_peer(connection), why);
+    cg_downstream_kill(connection);
     call(connection, connection->guard->read, "refused by the guard");
 }
 
 /* ---- input ---- */
 
-static void hold(struct cg_connection *connection)
+static void hold(struct cg_downstream *connection)
 {
     h2o_socket_t *socket = connection->socket;
     struct cg_guard *guard = connection->guard;
@@ -153,7 +153,7 @@ static void hold(struct cg_connection *connection)
 }
 
 /* Streams that libh2o was made to reset, all kinds (CVE-2025-8671). */
-static uint64_t stream_errors(const struct cg_connection *connection)
+static uint64_t stream_errors(const struct cg_downstream *connection)
 {
     const h2o_context_t *context = &connection->worker->context;
     uint64_t sum = 0;
@@ -162,7 +162,7 @@ static uint64_t stream_errors(const struct cg_connection *connection)
     return sum;
 }
 
-static bool pass_on(struct cg_connection *connection)
+static bool pass_on(struct cg_downstream *connection)
 {
     struct cg_guard *guard = connection->guard;
     h2o_socket_t *socket = connection->socket;
@@ -189,7 +189,7 @@ static bool pass_on(struct cg_connection *connection)
 }
 
 /* Looks at what is new; false when the connection was refused for it. */
-static bool inspect(struct cg_connection *connection)
+static bool inspect(struct cg_downstream *connection)
 {
     struct cg_guard *guard = connection->guard;
     const h2o_buffer_t *input = connection->socket->input;
@@ -214,7 +214,7 @@ static bool inspect(struct cg_connection *connection)
     return true;
 }
 
-static void take_input(struct cg_connection *connection)
+static void take_input(struct cg_downstream *connection)
 {
     struct cg_guard *guard = connection->guard;
     if (connection->socket->input->size > guard->inspected && !inspect(connection))
@@ -229,7 +229,7 @@ static void take_input(struct cg_connection *connection)
 
 static void on_read(h2o_socket_t *socket, const char *error)
 {
-    struct cg_connection *connection = socket->on_close.data;
+    struct cg_downstream *connection = socket->on_close.data;
     if (error != NULL)
         call(connection, connection->guard->read, error);
     else
@@ -238,7 +238,7 @@ static void on_read(h2o_socket_t *socket, const char *error)
 
 static void on_write(h2o_socket_t *socket, const char *error)
 {
-    struct cg_connection *connection = socket->on_close.data;
+    struct cg_downstream *connection = socket->on_close.data;
     struct cg_guard *guard = connection->guard;
     h2o_socket_cb write = guard->write;
     guard->held = false;
@@ -249,7 +249,7 @@ static void on_write(h2o_socket_t *socket, const char *error)
 
 /* ---- called from outside ---- */
 
-void cg_guard_accept(struct cg_connection *connection)
+void cg_guard_accept(struct cg_downstream *connection)
 {
     struct cg_worker *worker = connection->worker;
     const struct cg_limits *limits = &worker->server->settings->limits;
@@ -263,7 +263,7 @@ void cg_guard_accept(struct cg_connection *connection)
     /* Twice what a handler lets pass, so that most who send too much are told 431. */
     cg_header_blocks_init(&guard->blocks, 2 * limits->request_fields_max + 32);
     connection->guard = guard;
-    cg_connection_enter(connection, CG_STAGE_HTTP2);
+    cg_downstream_enter(connection, CG_STAGE_HTTP2);
     /* libh2o would take what is in the input at once, unseen. */
     h2o_buffer_t *early = socket->input;
     h2o_buffer_init(&socket->input, &h2o_socket_buffer_prototype);
@@ -283,7 +283,7 @@ void cg_guard_destroy(struct cg_guard *guard)
     free(guard);
 }
 
-void cg_guard_watch(struct cg_connection *connection)
+void cg_guard_watch(struct cg_downstream *connection)
 {
     const struct cg_guard *guard = connection->guard;
     if (guard != NULL && !guard->inside && !guard->held)
@@ -293,7 +293,7 @@ void cg_guard_watch(struct cg_connection *connection)
 void cg_guards_watch(struct cg_worker *worker)
 {
     for (h2o_linklist_t *at = worker->connections.next; at != &worker->connections; at = at->next)
-        cg_guard_watch(H2O_STRUCT_FROM_MEMBER(struct cg_connection, link, at));
+        cg_guard_watch(H2O_STRUCT_FROM_MEMBER(struct cg_downstream, link, at));
 }
 
 void cg_guard_new_window(struct cg_guard *guard)
@@ -302,7 +302,7 @@ void cg_guard_new_window(struct cg_guard *guard)
     guard->provoked = 0;
 }
 
-size_t cg_guard_arriving(const struct cg_connection *connection)
+size_t cg_guard_arriving(const struct cg_downstream *connection)
 {
     const h2o_http2_conn_t *conn = h2o_of(connection);
     const struct cg_guard *guard = connection->guard;
@@ -310,7 +310,7 @@ size_t cg_guard_arriving(const struct cg_connection *connection)
     return unfinished + (guard->blocks.open || !guard->preface_passed ? 1 : 0);
 }
 
-bool cg_guard_writing(const struct cg_connection *connection)
+bool cg_guard_writing(const struct cg_downstream *connection)
 {
     return h2o_of(connection)->_write.buf_in_flight != NULL;
 }
@@ -321,7 +321,7 @@ bool cg_guard_writing(const struct cg_connection *connection)
  * the state "half closed", so it only says its first GOAWAY (worker.c); the last one, with the
  * number of the last request, is said here when nothing is in progress (RFC 9113 6.8).
  */
-void cg_guard_drain(struct cg_connection *connection)
+void cg_guard_drain(struct cg_downstream *connection)
 {
     struct cg_guard *guard = connection->guard;
     h2o_http2_conn_t *conn = h2o_of(connection);
@@ -333,7 +333,7 @@ void cg_guard_drain(struct cg_connection *connection)
     if (now_ms - connection->worker->drain_started_ms < 1000)
         return;
     if (guard->said_goodbye) {
-        cg_connection_kill(connection);
+        cg_downstream_kill(connection);
         return;
     }
     guard->said_goodbye = true;

@@ -20,7 +20,7 @@ static void configure(struct cg_server *server)
     configuration->server_name = (h2o_iovec_t){NULL, 0}; /* the upstream's Server passes */
     configuration->max_request_entity_size = limits->request_body_max;
     configuration->handshake_timeout = limits->request_timeout_ms;
-    /* One timer of libh2o's for both; connection.c has one for each. */
+    /* One timer of libh2o's for both; downstream.c has one for each. */
     configuration->http1.req_timeout =
         (uint64_t)limits->idle_timeout_ms + limits->request_timeout_ms;
     configuration->http1.upgrade_to_http2 = 0;

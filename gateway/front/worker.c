@@ -57,7 +57,7 @@ static void on_tick(void *owner)
     bool new_window = now_ms - worker->window_started_ms >= RATE_WINDOW_MS;
     if (new_window)
         worker->window_started_ms = now_ms;
-    cg_connections_tick(worker, now_ms, new_window);
+    cg_downstreams_tick(worker, now_ms, new_window);
     cg_doors_resume(worker);
     cg_timer_arm(worker->clock, &worker->tick, worker->tick_ms);
 }
@@ -156,10 +156,10 @@ static bool cut_everything(struct cg_worker *worker)
     cg_timer_arm(worker->clock, &worker->tick, worker->tick_ms);
     h2o_linklist_t *next;
     for (h2o_linklist_t *at = worker->connections.next; at != &worker->connections; at = next) {
-        struct cg_connection *connection = H2O_STRUCT_FROM_MEMBER(struct cg_connection, link, at);
+        struct cg_downstream *connection = H2O_STRUCT_FROM_MEMBER(struct cg_downstream, link, at);
         bool has_clients = connection->client_count > 0;
         next = at->next;
-        cg_connection_kill(connection);
+        cg_downstream_kill(connection);
         if (has_clients)
             cg_clients_cut(connection);
     }

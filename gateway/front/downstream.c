@@ -15,7 +15,7 @@
 
 static void on_close(void *data)
 {
-    struct cg_connection *connection = data;
+    struct cg_downstream *connection = data;
     struct cg_worker *worker = connection->worker;
     CG_ASSERT(h2o_linklist_is_empty(&connection->clients));
     if (connection->ret_gone != NULL)
@@ -28,9 +28,9 @@ static void on_close(void *data)
     cg_doors_resume(worker);
 }
 
-struct cg_connection *cg_connection_create(struct cg_worker *worker, h2o_socket_t *socket)
+struct cg_downstream *cg_downstream_create(struct cg_worker *worker, h2o_socket_t *socket)
 {
-    struct cg_connection *connection = calloc(1, sizeof(*connection));
+    struct cg_downstream *connection = calloc(1, sizeof(*connection));
     CG_ASSERT(connection != NULL);
     connection->worker = worker;
     connection->socket = socket;
@@ -43,13 +43,13 @@ struct cg_connection *cg_connection_create(struct cg_worker *worker, h2o_socket_
     return connection;
 }
 
-void cg_connection_enter(struct cg_connection *connection, enum cg_connection_stage stage)
+void cg_downstream_enter(struct cg_downstream *connection, enum cg_downstream_stage stage)
 {
     connection->stage = stage;
     connection->stage_since_ms = cg_clock_monotonic_ms();
 }
 
-void cg_connection_kill(struct cg_connection *connection)
+void cg_downstream_kill(struct cg_downstream *connection)
 {
     switch (connection->stage) {
     case CG_STAGE_PROXY_LINE:
@@ -64,7 +64,7 @@ void cg_connection_kill(struct cg_connection *connection)
     }
 }
 
-void cg_connection_reset(struct cg_connection *connection)
+void cg_downstream_reset(struct cg_downstream *connection)
 {
     struct linger now = {.l_onoff = 1, .l_linger = 0};
     int fd = h2o_socket_get_fd(connection->socket);
@@ -75,7 +75,7 @@ void cg_connection_reset(struct cg_connection *connection)
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 }
 
-const char *cg_connection_peer(struct cg_connection *connection)
+const char *cg_downstream_peer(struct cg_downstream *connection)
 {
     union {
         struct sockaddr any;
@@ -127,7 +127,7 @@ static uint64_t acknowledged(h2o_socket_t *socket)
 }
 
 /* An answer waits for its client, and nothing of it moved. */
-static bool is_stalled(struct cg_connection *connection, int64_t now_ms, uint32_t limit_ms)
+static bool is_stalled(struct cg_downstream *connection, int64_t now_ms, uint32_t limit_ms)
 {
     bool http2 = connection->stage == CG_STAGE_HTTP2;
     bool writing =
@@ -145,7 +145,7 @@ static bool is_stalled(struct cg_connection *connection, int64_t now_ms, uint32_
 }
 
 /* Part of a request is here and the rest does not come; requests that do come reset the time. */
-static bool is_slow(struct cg_connection *connection, int64_t now_ms, uint32_t limit_ms)
+static bool is_slow(struct cg_downstream *connection, int64_t now_ms, uint32_t limit_ms)
 {
     bool arriving = connection->stage == CG_STAGE_HTTP2
                         ? cg_guard_arriving(connection) > 0
@@ -158,14 +158,14 @@ static bool is_slow(struct cg_connection *connection, int64_t now_ms, uint32_t l
 }
 
 /* Nothing is asked and nothing is answered. HTTP/2 has libh2o's own timer, which says GOAWAY. */
-static bool is_idle(struct cg_connection *connection, int64_t now_ms, uint32_t limit_ms)
+static bool is_idle(struct cg_downstream *connection, int64_t now_ms, uint32_t limit_ms)
 {
     bool idle = connection->stage == CG_STAGE_HTTP1 && connection->client_count == 0 &&
                 connection->socket->input->size == 0;
     return outlasts(idle, &connection->idle_since_ms, now_ms, limit_ms);
 }
 
-static bool is_over(struct cg_connection *connection, int64_t now_ms)
+static bool is_over(struct cg_downstream *connection, int64_t now_ms)
 {
     const struct cg_worker *worker = connection->worker;
     const struct cg_limits *limits = &worker->server->settings->limits;
@@ -180,16 +180,16 @@ static bool is_over(struct cg_connection *connection, int64_t now_ms)
     return is_stalled(connection, now_ms, limits->send_timeout_ms) || slow || idle;
 }
 
-void cg_connections_tick(struct cg_worker *worker, int64_t now_ms, bool new_window)
+void cg_downstreams_tick(struct cg_worker *worker, int64_t now_ms, bool new_window)
 {
     h2o_linklist_t *next;
     for (h2o_linklist_t *at = worker->connections.next; at != &worker->connections; at = next) {
-        struct cg_connection *connection = H2O_STRUCT_FROM_MEMBER(struct cg_connection, link, at);
+        struct cg_downstream *connection = H2O_STRUCT_FROM_MEMBER(struct cg_downstream, link, at);
         next = at->next;
         if (new_window && connection->guard != NULL)
             cg_guard_new_window(connection->guard);
         if (is_over(connection, now_ms))
-            cg_connection_kill(connection); /* closes no other connection */
+            cg_downstream_kill(connection); /* closes no other connection */
         else if (connection->stage == CG_STAGE_HTTP2 && worker->draining)
             cg_guard_drain(connection);
     }
