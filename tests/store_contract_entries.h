@@ -144,6 +144,7 @@ static void on_view_ban(void *owner, const struct cg_store_view *view)
     struct nested *nested = owner;
     nested->epoch_before = view->epoch;
     ban_all(here, (const char *const[]){"/nested"}, 1);
+    look_up(there, 1, NULL, 0); /* so that no other handle keeps the old snapshot alive */
     struct seen inner = look_up(here, 1, NULL, 0);
     cr_expect(covered(&inner, view->epoch, "/nested"));
     cr_expect_str_eq(inner.entry, "new", "what was filled meanwhile");

@@ -1,0 +1,298 @@
+/*
+ * Readers and writers on several threads, through entries, verdicts and the embedded store, as the
+ * request machine uses them. An upstream counts the writes to each resource; a reader that began
+ * after a write was acknowledged must never see a count from before it (DESIGN.md, promise 2).
+ *
+ * The seed decides what each thread does, not how the threads interleave.
+ */
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "cachegate/verdict.h"
+#include "gateway/store/memory.h"
+#include "property/seed.h"
+
+enum {
+    RESOURCES = 6,
+    THREADS = 4,
+    OPERATIONS = 12000, /* of each thread */
+    LIFETIME_MS = 5000,
+    HORIZON_MS = 100000000,
+};
+
+/* How a write tells the store; NOTHING is the broken gateway that the checker has to find. */
+enum { BY_MARK, BY_PURGE, BY_SHARED_PURGE, BY_BAN, BY_WIDE_BAN, BY_FLUSH, NOTHING };
+
+struct world {
+    struct cg_memory *memory;
+    bool broken;
+    _Atomic int64_t clock_ms;
+    _Atomic uint64_t upstream[RESOURCES];     /* what a fetch sees */
+    _Atomic uint64_t acknowledged[RESOURCES]; /* what a later read must at least see */
+    _Atomic uint64_t hits;
+    _Atomic uint64_t violations;
+    _Atomic uint64_t writer_count;
+};
+
+struct worker {
+    struct world *world;
+    struct seed seed;
+    struct cg_store *store;
+    pthread_t thread;
+};
+
+static struct world world;
+
+static int64_t read_clock(struct cg_clock *clock)
+{
+    (void)clock;
+    return atomic_load(&world.clock_ms);
+}
+
+static const struct cg_clock_port clock_port = {.now_ms = read_clock};
+static struct cg_clock test_clock = {&clock_port};
+
+/* Each resource depends on itself and on one instance that all share. */
+static struct cg_instance instance_of(size_t name)
+{
+    struct cg_instance instance = {{0}};
+    instance.id[0] = (uint8_t)(1 + name);
+    return instance;
+}
+
+static void make_plan(size_t resource, struct cg_arena *arena, struct cg_plan *ret_plan)
+{
+    struct cg_str target = cg_arena_printf(arena, "/items/%zu", resource);
+    *ret_plan = (struct cg_plan){.kind = CG_PLAN_LOOKUP,
+                                 .canonical = target,
+                                 .instances = {instance_of(resource), instance_of(RESOURCES)},
+                                 .instance_count = 2};
+    ret_plan->key.id[9] = (uint8_t)(1 + resource);
+    (void)cg_path_parse(target, arena, &ret_plan->path, &ret_plan->query);
+}
+
+/* ---- reading ---- */
+
+struct reading {
+    struct world *world;
+    const struct cg_plan *plan;
+    struct cg_arena *arena;
+    struct cg_verdict verdict;
+    uint64_t content;
+    struct cg_entry fetched; /* the versions and the epoch from before the fetch */
+    bool concrete;
+};
+
+static void on_looked_up(void *owner, const struct cg_store_view *view)
+{
+    struct reading *reading = owner;
+    struct cg_entry entry;
+    bool decoded =
+        view->entry != NULL && cg_entry_decode(cg_blob_str(view->entry), reading->arena, &entry);
+    reading->verdict =
+        cg_verdict_of(decoded ? &entry : NULL, reading->plan, CG_STR(""), view->versions,
+                      view->epoch, view->bans, atomic_load(&reading->world->clock_ms));
+    if (reading->verdict.kind == CG_VERDICT_HIT)
+        memcpy(&reading->content, entry.body.bytes, sizeof reading->content);
+}
+
+static void on_prepared(void *owner, const struct cg_store_view *view)
+{
+    struct reading *reading = owner;
+    struct cg_entry *entry = &reading->fetched;
+    reading->concrete = cg_versions_concrete(view->versions, reading->plan->instance_count);
+    entry->epoch = view->epoch;
+    entry->instance_count = reading->plan->instance_count;
+    for (size_t i = 0; i < entry->instance_count; i++) {
+        entry->instances[i] = reading->plan->instances[i];
+        entry->tokens[i] = view->versions[i].token;
+    }
+}
+
+static void on_done(void *owner, enum cg_store_result result)
+{
+    (void)owner;
+    (void)result;
+}
+
+static void fetch_and_store(struct worker *worker, struct reading *reading, size_t resource)
+{
+    const struct cg_plan *plan = reading->plan;
+    struct cg_store *store = worker->store;
+    store->port->prepare(store, plan->instances, plan->instance_count, on_prepared, reading);
+    uint64_t content = atomic_load(&world.upstream[resource]);
+    if (!reading->concrete)
+        return;
+    if (seed_below(&worker->seed, 4) == 0)
+        sched_yield();
+    reading->fetched.kind = CG_ENTRY_ANSWER;
+    reading->fetched.status = 200;
+    reading->fetched.canonical = plan->canonical;
+    reading->fetched.stored_at_ms = atomic_load(&world.clock_ms);
+    reading->fetched.lifetime_ms = LIFETIME_MS;
+    reading->fetched.body = cg_str_of((const char *)&content, sizeof content);
+    struct cg_blob *blob = cg_entry_encode(&reading->fetched);
+    store->port->fill(store, &plan->key, blob, LIFETIME_MS, on_done, NULL);
+    cg_blob_unref(blob);
+}
+
+static void read_one(struct worker *worker)
+{
+    size_t resource = seed_below(&worker->seed, RESOURCES);
+    struct cg_arena arena;
+    struct cg_plan plan;
+    cg_arena_init(&arena, 1 << 20);
+    make_plan(resource, &arena, &plan);
+    struct reading reading = {.world = &world, .plan = &plan, .arena = &arena};
+    uint64_t least = atomic_load(&world.acknowledged[resource]);
+    struct cg_store *store = worker->store;
+    store->port->lookup(store, &plan.key, plan.instances, plan.instance_count, on_looked_up,
+                        &reading);
+    if (reading.verdict.kind == CG_VERDICT_HIT) {
+        atomic_fetch_add(&world.hits, 1);
+        if (reading.content < least)
+            atomic_fetch_add(&world.violations, 1);
+    } else if (reading.verdict.kind == CG_VERDICT_MISS) {
+        fetch_and_store(worker, &reading, resource);
+    }
+    cg_arena_fini(&arena);
+}
+
+/* ---- writing ---- */
+
+static void raise_to(_Atomic uint64_t *least, uint64_t value)
+{
+    uint64_t before = atomic_load(least);
+    while (before < value && !atomic_compare_exchange_weak(least, &before, value)) {
+    }
+}
+
+static void ban(struct cg_store *store, struct cg_str pattern)
+{
+    struct cg_ban added = {pattern, {NULL, 0}};
+    store->port->ban(store, &added, 1, on_done, NULL);
+}
+
+/* Marked, committed upstream, released: some writes are refused and change nothing. */
+static void write_marked(struct worker *worker, size_t resource)
+{
+    struct cg_store *store = worker->store;
+    struct cg_instance instance = instance_of(resource);
+    uint64_t name = atomic_fetch_add(&world.writer_count, 1), count = 0;
+    bool renew = seed_below(&worker->seed, 4) > 0;
+    struct cg_writer writer = {{0}};
+    memcpy(writer.id, &name, sizeof name);
+    /* Some marks run out while the write is on its way. */
+    int64_t deadline_ms =
+        atomic_load(&world.clock_ms) + (int64_t)seed_below(&worker->seed, 2 * LIFETIME_MS);
+    store->port->mark(store, &instance, 1, &writer, deadline_ms, on_done, NULL);
+    if (renew)
+        count = atomic_fetch_add(&world.upstream[resource], 1) + 1;
+    if (seed_below(&worker->seed, 4) == 0)
+        sched_yield();
+    store->port->release(store, &instance, &renew, 1, &writer, on_done, NULL);
+    raise_to(&world.acknowledged[resource], count);
+}
+
+static void write_by(struct worker *worker, int how, size_t resource, struct cg_arena *arena)
+{
+    struct cg_store *store = worker->store;
+    bool wide = how == BY_SHARED_PURGE || how == BY_WIDE_BAN || how == BY_FLUSH;
+    struct cg_instance instance = instance_of(how == BY_SHARED_PURGE ? RESOURCES : resource);
+    uint64_t counts[RESOURCES] = {0};
+    for (size_t i = 0; i < RESOURCES; i++)
+        if (wide || i == resource)
+            counts[i] = atomic_fetch_add(&world.upstream[i], 1) + 1;
+    if (how == BY_PURGE || how == BY_SHARED_PURGE)
+        store->port->purge(store, &instance, 1, on_done, NULL);
+    if (how == BY_BAN)
+        ban(store, cg_arena_printf(arena, "/items/%zu", resource));
+    if (how == BY_WIDE_BAN)
+        ban(store, CG_STR("/items/*"));
+    if (how == BY_FLUSH)
+        store->port->flush(store, on_done, NULL);
+    for (size_t i = 0; i < RESOURCES; i++)
+        raise_to(&world.acknowledged[i], counts[i]);
+}
+
+static void write_one(struct worker *worker)
+{
+    /* Bans are rare, as in life: each makes later lookups walk the list. */
+    static const int ways[] = {BY_MARK,  BY_MARK,  BY_MARK,  BY_MARK,         BY_PURGE,
+                               BY_PURGE, BY_PURGE, BY_PURGE, BY_SHARED_PURGE, BY_BAN,
+                               BY_BAN,   BY_BAN,   BY_FLUSH, BY_WIDE_BAN};
+    int how = ways[seed_below(&worker->seed, sizeof ways / sizeof ways[0])];
+    size_t resource = seed_below(&worker->seed, RESOURCES);
+    struct cg_arena arena;
+    cg_arena_init(&arena, 1 << 16);
+    if (world.broken)
+        write_by(worker, NOTHING, resource, &arena);
+    else if (how == BY_MARK)
+        write_marked(worker, resource);
+    else
+        write_by(worker, how, resource, &arena);
+    cg_arena_fini(&arena);
+}
+
+static void *work(void *owner)
+{
+    struct worker *worker = owner;
+    for (size_t i = 0; i < OPERATIONS; i++) {
+        size_t what = seed_below(&worker->seed, 100);
+        if (what < 89)
+            read_one(worker);
+        else if (what < 99)
+            write_one(worker);
+        else
+            atomic_fetch_add(&world.clock_ms, (int64_t)seed_below(&worker->seed, LIFETIME_MS));
+    }
+    return NULL;
+}
+
+static void run(size_t bytes_max, bool broken, uint64_t *ret_seed)
+{
+    struct seed seed = seed_init();
+    struct worker workers[THREADS];
+    *ret_seed = seed.start;
+    world = (struct world){.broken = broken};
+    atomic_store(&world.clock_ms, INT64_C(1700000000000));
+    world.memory = cg_memory_create(bytes_max, HORIZON_MS, seed.start);
+    for (size_t i = 0; i < THREADS; i++) {
+        workers[i] = (struct worker){.world = &world, .seed = {seed.start, seed_next(&seed)}};
+        workers[i].store = cg_memory_open(world.memory, &test_clock);
+        cr_assert_eq(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
+    }
+    for (size_t i = 0; i < THREADS; i++)
+        pthread_join(workers[i].thread, NULL);
+    for (size_t i = 0; i < THREADS; i++)
+        cg_memory_close(workers[i].store);
+    cg_memory_destroy(world.memory);
+}
+
+Test(store_threads, no_read_that_began_after_a_write_sees_the_state_before_it)
+{
+    uint64_t seed;
+    run(1 << 24, false, &seed);
+    cr_expect_eq(world.violations, 0, "CACHEGATE_SEED=%llu: %llu stale reads",
+                 (unsigned long long)seed, (unsigned long long)world.violations);
+    cr_expect_gt(world.hits, OPERATIONS / 4, "hardly any hits: %llu",
+                 (unsigned long long)world.hits);
+}
+
+Test(store_threads, nor_when_entries_are_evicted_all_the_time)
+{
+    uint64_t seed;
+    run(1800, false, &seed);
+    cr_expect_eq(world.violations, 0, "CACHEGATE_SEED=%llu: %llu stale reads",
+                 (unsigned long long)seed, (unsigned long long)world.violations);
+    cr_expect_gt(world.hits, OPERATIONS / 100, "hardly any hits: %llu",
+                 (unsigned long long)world.hits);
+}
+
+Test(store_threads, checker_notices_a_gateway_that_does_not_purge)
+{
+    uint64_t seed;
+    run(1 << 24, true, &seed);
+    cr_expect_gt(world.violations, 0);
+}
