@@ -11,9 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MADE_RULESETS_MAX = 256 };
-
 struct made_ruleset {
+    struct made_ruleset *older;
     struct cg_arena arena;
     struct cg_problems problems;
     struct cg_ruleset *ruleset;
@@ -28,14 +27,12 @@ static inline const char *made_env(void *owner, const char *name)
 
 static inline struct made_ruleset *made_ruleset_new(void)
 {
-    static struct made_ruleset *all[MADE_RULESETS_MAX];
-    static size_t count;
-    if (count == MADE_RULESETS_MAX)
-        abort();
+    static struct made_ruleset *newest;
     struct made_ruleset *made = calloc(1, sizeof *made);
     if (made == NULL)
         abort();
-    all[count++] = made;
+    made->older = newest;
+    newest = made;
     cg_arena_init(&made->arena, 2 * (size_t)CG_TREE_ARENA_BYTES);
     made->problems.arena = &made->arena;
     return made;
