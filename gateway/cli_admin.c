@@ -126,7 +126,8 @@ static int print_answer(const char *admin, struct cg_str answer)
     unsigned status = status_of(answer);
     struct cg_str body = body_of(answer);
     if (status >= 200 && status < 300) {
-        fwrite(body.bytes, 1, body.length, stdout);
+        if (body.length > 0)
+            fwrite(body.bytes, 1, body.length, stdout);
         return CG_CLI_OK;
     }
     json_t *json = json_loadb(body.bytes, body.length, 0, NULL);

@@ -156,7 +156,8 @@ struct cg_settings *cg_cli_settings(const struct cg_cli *cli, bool rules_only, b
 void cg_cli_print(struct cg_buf *buf, int descriptor)
 {
     FILE *stream = descriptor == STDERR_FILENO ? stderr : stdout;
-    fwrite(buf->bytes, 1, buf->length, stream);
+    if (buf->length > 0)
+        fwrite(buf->bytes, 1, buf->length, stream);
     fflush(stream);
     cg_buf_fini(buf);
 }

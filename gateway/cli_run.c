@@ -10,6 +10,7 @@
 #include <openssl/rand.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -135,38 +136,50 @@ static void block_signals(sigset_t *ret_signals)
     signal(SIGPIPE, SIG_IGN); /* a peer that left is a result of write */
 }
 
-static void wait_for_end(const sigset_t *signals)
+/* Waits until somebody asks for the end, or `over` is set and a signal is sent to this thread. */
+static void wait_for_end(const sigset_t *signals, const atomic_bool *over)
 {
     for (;;) {
         int number = 0;
-        if (sigwait(signals, &number) != 0)
-            continue;
-        if (number != SIGHUP)
+        int result = sigwait(signals, &number);
+        if (atomic_load(over) || (result == 0 && number != SIGHUP))
             return;
-        cg_log(CG_LOG_WARN, "reload", "reloading is not supported yet; restart to change settings");
+        if (result == 0)
+            cg_log(CG_LOG_WARN, "reload",
+                   "reloading is not supported yet; restart to change settings");
     }
 }
 
 /* A second signal while draining: whoever sends it does not want to wait. */
+struct impatience {
+    const sigset_t *signals;
+    atomic_bool over; /* the drain has ended */
+};
+
 static void *exit_at_next_signal(void *argument)
 {
-    wait_for_end(argument);
+    struct impatience *impatience = argument;
+    wait_for_end(impatience->signals, &impatience->over);
+    if (atomic_load(&impatience->over))
+        return NULL;
     cg_log(CG_LOG_WARN, "exit", "asked again: requests in flight are cut");
     _exit(CG_CLI_FAILED);
 }
 
-static void drain(struct gateway *gateway, sigset_t *signals)
+static void drain(struct gateway *gateway, const sigset_t *signals)
 {
-    pthread_t impatient;
+    pthread_t thread;
+    struct impatience impatience = {.signals = signals};
     if (gateway->admin != NULL)
         cg_admin_set_ready(gateway->admin, false);
     cg_log(CG_LOG_INFO, "draining", "no new connections; at most %u ms for requests in flight",
            gateway->settings->drain_timeout_ms);
-    bool watched = pthread_create(&impatient, NULL, exit_at_next_signal, signals) == 0;
+    bool watched = pthread_create(&thread, NULL, exit_at_next_signal, &impatience) == 0;
     cg_server_drain(gateway->server, gateway->settings->drain_timeout_ms);
-    if (watched) { /* sigwait is a cancellation point */
-        pthread_cancel(impatient);
-        pthread_join(impatient, NULL);
+    if (watched) {
+        atomic_store(&impatience.over, true);
+        pthread_kill(thread, SIGHUP); /* blocked there as everywhere: it only ends the wait */
+        pthread_join(thread, NULL);
     }
 }
 
@@ -175,6 +188,7 @@ static int serve(const struct cg_settings *settings)
     struct gateway gateway = {0};
     enum cg_log_level level = CG_LOG_INFO;
     sigset_t signals;
+    const atomic_bool never = false;
     cg_log_level_from(cg_str_from(settings->log_level), &level);
     cg_log_set_level(level);
     block_signals(&signals);
@@ -183,7 +197,7 @@ static int serve(const struct cg_settings *settings)
         if (gateway.admin != NULL)
             cg_admin_set_ready(gateway.admin, true);
         log_ready(&gateway);
-        wait_for_end(&signals);
+        wait_for_end(&signals, &never);
         drain(&gateway, &signals);
     }
     end(&gateway);

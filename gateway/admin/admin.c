@@ -120,8 +120,10 @@ static void tear_down(struct cg_admin *admin, h2o_socket_t *listener, h2o_socket
         return; /* the process is about to end; freeing under them would be worse */
     }
     h2o_evloop_t *loop = admin->context.loop;
+    h2o_multithread_queue_t *queue = admin->context.queue;
     turn(admin, 0); /* closed sockets are freed by the loop's next turn */
     h2o_context_dispose(&admin->context);
+    free(queue); /* libh2o 2.2.5 takes it apart, but does not free it */
     h2o_config_dispose(&admin->config);
     h2o_evloop_destroy(loop);
     cg_clock_destroy(admin->clock);
