@@ -33,7 +33,7 @@ SANITIZER_REPORT = re.compile(
 def binary():
     path = os.environ.get("CACHEGATE") or str(TREE / "build" / "dev" / "cachegate")
     if not os.access(path, os.X_OK):
-        raise unittest.SkipTest("no gateway at %s; build it or set CACHEGATE" % path)
+        raise AssertionError("no gateway at %s; build it or set CACHEGATE" % path)
     return path
 
 
@@ -321,7 +321,7 @@ class ExampleJourney(Journey):
         self.front.advance(seconds - 5)
         self.assertHit(self.read(target, user), "%s did not live %d s" % (target, seconds))
         self.front.advance(10)
-        self.assertMiss(self.read(target, user), "expired")
+        self.assertMiss(self.read(target, user))
 
 
 def wait_until(condition, what, timeout_s=30):

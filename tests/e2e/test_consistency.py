@@ -219,7 +219,7 @@ class Run:
             self.checker.written(*committed)
         # Reads outnumber writes, or there would be nothing to find stale.
         self.over.wait(chance.random() * 0.08)
-        if chance.random() < 0.05:
+        if chance.random() < 0.2:
             self.gateway.advance(chance.random() * 15)
 
     def go(self, seconds):

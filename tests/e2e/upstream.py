@@ -7,6 +7,7 @@ so. What it answers comes from an App. Nothing here sleeps: a held answer waits 
 
 import json
 import os
+import socket
 import socketserver
 import threading
 import urllib.parse
@@ -163,6 +164,11 @@ class _Handler(socketserver.StreamRequestHandler):
         if self.server.is_unix:
             self.disable_nagle_algorithm = False
         super().setup()
+        self.server.owner.opened(self.connection)
+
+    def finish(self):
+        self.server.owner.closed(self.connection)
+        super().finish()
 
     def handle(self):
         try:
@@ -225,7 +231,7 @@ class Upstream:
         self.app = app if app is not None else EchoApp()
         self.lock = threading.Lock()
         self.requests = []  # every Request, in order of arrival
-        self.connections = 0
+        self.connections = set()  # those that are open
         self._gates = {}
         self._troubles = {}
         if unix_path:
@@ -241,12 +247,19 @@ class Upstream:
         self._thread.start()
 
     def stop(self):
+        """Nobody listens any more, and every connection is closed."""
         for gates in list(self._gates.values()):
             for _, gate in gates:
                 gate.release()
         self.server.shutdown()
         self.server.server_close()
         self._thread.join(WAIT_S)
+        with self.lock:
+            for connection in self.connections:
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass  # the gateway was faster
         if self.server.is_unix and os.path.exists(self.server.server_address):
             os.unlink(self.server.server_address)
 
@@ -302,6 +315,14 @@ class Upstream:
             self._troubles.setdefault(path, []).append(trouble)
 
     # The server's side.
+
+    def opened(self, connection):
+        with self.lock:
+            self.connections.add(connection)
+
+    def closed(self, connection):
+        with self.lock:
+            self.connections.discard(connection)
 
     def serve(self, handler, request):
         with self.lock:
