@@ -55,6 +55,18 @@ static void close_origin(void *owner, struct cg_origin *origin)
     cg_origin_destroy(origin);
 }
 
+static unsigned count_threads(void *owner)
+{
+    const struct gateway *gateway = owner;
+    return cg_server_threads(gateway->server);
+}
+
+static unsigned count_loops_alive(void *owner, uint32_t within_ms)
+{
+    const struct gateway *gateway = owner;
+    return cg_server_loops_alive(gateway->server, within_ms);
+}
+
 /* ---- start and end ---- */
 
 static bool fail(const char *what, char *error)
@@ -90,9 +102,12 @@ static bool start(struct gateway *gateway, const struct cg_settings *settings)
         return true;
     struct cg_admin_world world = {
         .settings = settings,
-        .hooks = &gateway->hooks,
         .book = gateway->book,
-        .server = gateway->server,
+        .owner = gateway,
+        .store_open = open_store,
+        .store_close = close_store,
+        .threads = count_threads,
+        .loops_alive = count_loops_alive,
     };
     gateway->admin = cg_admin_start(&world, &error);
     return gateway->admin != NULL || fail("admin", error);

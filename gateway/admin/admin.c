@@ -89,8 +89,7 @@ static void set_up(struct cg_admin *admin)
     h2o_context_init(&admin->context, h2o_evloop_create(), &admin->config);
     admin->accept = (h2o_accept_ctx_t){.ctx = &admin->context, .hosts = admin->config.hosts};
     admin->clock = cg_clock_create();
-    admin->store =
-        admin->world.hooks->store_open(admin->world.hooks->owner, &admin->context, admin->clock);
+    admin->store = admin->world.store_open(admin->world.owner, &admin->context, admin->clock);
     admin->sheet = cg_book_sheet(admin->world.book);
 }
 
@@ -114,7 +113,7 @@ static void tear_down(struct cg_admin *admin, h2o_socket_t *listener, h2o_socket
         turn(admin, 50);
     h2o_socket_read_stop(wake);
     h2o_socket_close(wake);
-    admin->world.hooks->store_close(admin->world.hooks->owner, admin->store);
+    admin->world.store_close(admin->world.owner, admin->store);
     if (admin->connection_count > 0) {
         cg_log(CG_LOG_WARN, "admin", "%zu connections would not end", admin->connection_count);
         return; /* the process is about to end; freeing under them would be worse */

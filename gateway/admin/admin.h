@@ -10,16 +10,24 @@
 
 #include "gateway/base/metrics.h"
 #include "gateway/config/settings.h"
-#include "gateway/front/server.h"
+#include "gateway/request/ports.h"
+
+struct st_h2o_context_t;
 
 struct cg_admin;
 
-/* All borrowed until cg_admin_stop. */
+/* What it sees of the rest of the gateway. All borrowed until cg_admin_stop. */
 struct cg_admin_world {
     const struct cg_settings *settings;
-    const struct cg_server_hooks *hooks; /* only the store's are used */
     struct cg_book *book;
-    const struct cg_server *server; /* for livez */
+    void *owner; /* of the calls below */
+    /* On the admin thread, as for the threads of traffic (front/server.h). */
+    struct cg_store *(*store_open)(void *owner, struct st_h2o_context_t *context,
+                                   struct cg_clock *clock);
+    void (*store_close)(void *owner, struct cg_store *store);
+    /* How many threads carry traffic, and how many of their loops turned lately. */
+    unsigned (*threads)(void *owner);
+    unsigned (*loops_alive)(void *owner, uint32_t within_ms);
 };
 
 /* Binds settings->admin and starts the thread. NULL and a sentence in *ret_error (to be freed). */

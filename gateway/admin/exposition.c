@@ -94,7 +94,7 @@ void cg_admin_metrics(const struct cg_admin_call *call)
     add_routes(&out, admin);
     add_store(&out, admin->store);
     add_one(&out, "cachegate_threads", "gauge", "threads that carry traffic",
-            cg_server_threads(admin->world.server));
+            admin->world.threads(admin->world.owner));
     add_one(&out, "cachegate_uptime_seconds", "gauge", "seconds since the start",
             (uint64_t)(cg_clock_monotonic_ms() - admin->started_ms) / 1000);
     add_head(&out, "cachegate_info", "gauge", "the version, as a label");

@@ -101,9 +101,9 @@ void cg_admin_health(const struct cg_admin_call *call)
 
 void cg_admin_livez(const struct cg_admin_call *call)
 {
-    const struct cg_server *server = call->admin->world.server;
-    unsigned threads = cg_server_threads(server);
-    unsigned alive = cg_server_loops_alive(server, CG_ADMIN_LOOP_TURN_MS);
+    const struct cg_admin_world *world = &call->admin->world;
+    unsigned threads = world->threads(world->owner);
+    unsigned alive = world->loops_alive(world->owner, CG_ADMIN_LOOP_TURN_MS);
     json_t *object = json_object();
     json_object_set_new(object, "status", json_string(alive >= threads ? "ok" : "stuck"));
     set_count(object, "threads", threads);
