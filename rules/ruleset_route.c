@@ -25,9 +25,9 @@ static bool read_method(struct cg_build *build, const struct cg_node *node, stru
     bool common = nearest != NULL && cg_str_eq(method, cg_str_from(nearest));
     if (!cg_is_token(method) || cg_str_find(method, '*') < method.length ||
         (!common && lower && nearest != NULL)) {
-        CG_BUILD_ERROR(build, node, "`%.*s` is no method; %s%s", CG_STR_SHOWN(method),
+        CG_BUILD_ERROR(build, node, "`%.*s` is no method; %s%s%s", CG_STR_SHOWN(method),
                        nearest == NULL ? "expected GET, GET|HEAD, POST … or *" : "did you mean ",
-                       nearest == NULL ? "" : nearest);
+                       nearest == NULL ? "" : nearest, nearest == NULL ? "" : "?");
         return false;
     }
     if (!common && nearest != NULL)
@@ -82,7 +82,8 @@ static void read_match(struct cg_build *build, const struct cg_node *node, struc
                        CG_STR_SHOWN(text));
         return;
     }
-    bool valid = read_methods(build, node, cg_str_sub(text, 0, space), route);
+    if (!read_methods(build, node, cg_str_sub(text, 0, space), route))
+        return;
     if (cg_str_find(path, '?') < path.length) {
         CG_BUILD_ERROR(build, node,
                        "`%.*s`: a match has no query; `key.query` says which parameters count",
@@ -91,7 +92,7 @@ static void read_match(struct cg_build *build, const struct cg_node *node, struc
     }
     struct cg_pattern *pattern =
         cg_pattern_compile(path, false, build->arena, build->problems, node);
-    if (pattern != NULL && check_captures(build, node, pattern) && valid)
+    if (pattern != NULL && check_captures(build, node, pattern))
         route->pattern = pattern;
 }
 

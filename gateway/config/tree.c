@@ -268,7 +268,7 @@ static void take_event(struct builder *builder, const yaml_event_t *event)
 /* ---- whole documents ---- */
 
 /* A common cause of what the parser finds odd, from the line it stands in. */
-static const char *syntax_hint(struct cg_str bytes, size_t line)
+static const char *syntax_hint(const char *problem, struct cg_str bytes, size_t line)
 {
     struct cg_str text = {"", 0}, rest = bytes;
     for (size_t i = 0; i <= line; i++)
@@ -276,7 +276,9 @@ static const char *syntax_hint(struct cg_str bytes, size_t line)
             return "";
     if (cg_str_find(text, '\t') < text.length)
         return "; indent with spaces, not with tabs";
-    if (cg_str_find(text, '{') < text.length || cg_str_find(text, '*') < text.length)
+    bool odd = problem != NULL &&
+               cg_str_starts_with(cg_str_from(problem), CG_STR("did not find expected"));
+    if (odd && (cg_str_find(text, '{') < text.length || cg_str_find(text, '*') < text.length))
         return "; put text with { } [ ] * in quotes";
     return "";
 }
@@ -290,7 +292,7 @@ static void report_syntax(struct builder *builder, const yaml_parser_t *parser, 
         .file = builder->file, .line = (unsigned)line + 1, .path = next_path(builder)};
     FAIL(builder, &where, "%s%s%s%s", parser->problem == NULL ? "unreadable" : parser->problem,
          parser->context == NULL ? "" : " ", parser->context == NULL ? "" : parser->context,
-         syntax_hint(bytes, line));
+         syntax_hint(parser->problem, bytes, line));
 }
 
 static void parse_events(struct builder *builder, struct cg_str bytes)
