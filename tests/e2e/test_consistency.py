@@ -21,13 +21,13 @@ import unittest
 
 from harness import App, Client, Gateway, Reply, Upstream, main, seed
 
-ITEMS = 6
+ITEMS = 4
 SESSIONS = 2
-USERS = 3
-READERS = 8
+USERS = 2
+READERS = 16
 WRITERS = 3
 SECONDS = float(os.environ.get("CACHEGATE_CONSISTENCY_S", "6"))
-JITTER_S = 0.006
+JITTER_S = 0.02
 CUT_SHARE = 0.05
 
 RULES = """
