@@ -135,7 +135,7 @@ static void log_ready(const struct gateway *gateway)
         {"version", CG_STR(CACHEGATE_VERSION)},
         {"admin", cg_str_from(gateway->admin == NULL ? "" : cg_admin_address(gateway->admin))},
     };
-    cg_log_pairs(CG_LOG_INFO, "ready", pairs, gateway->admin == NULL ? 3 : 4);
+    cg_log_pairs(CG_LOG_NOTICE, "ready", pairs, gateway->admin == NULL ? 3 : 4);
 }
 
 /* ---- signals ---- */

@@ -156,6 +156,9 @@ static enum cg_reason find_lifetime(const struct answer *answer, uint64_t initia
     /* Kept only because the origin said for how long; the rule's duration is then a ceiling. */
     if (!route->ttl_origin && lifetime_ms > cg_add_ms(route->ttl_ms, initial_age_ms))
         lifetime_ms = cg_add_ms(route->ttl_ms, initial_age_ms);
+    /* Bans are kept for as long as an entry can matter; an origin's year would outlive them. */
+    if (lifetime_ms > CG_ORIGIN_LIFETIME_MAX_MS)
+        lifetime_ms = CG_ORIGIN_LIFETIME_MAX_MS;
     *ret_lifetime_ms = lifetime_ms;
     return lifetime_ms > initial_age_ms ? CG_REASON_STORED : CG_REASON_NO_LIFETIME;
 }
@@ -164,7 +167,8 @@ static uint64_t window_ms(bool by_rule, uint64_t rule_ms, bool by_origin, int64_
 {
     if (by_rule)
         return rule_ms;
-    return by_origin && origin_s > 0 ? (uint64_t)origin_s * 1000 : 0;
+    uint64_t origin_ms = by_origin && origin_s > 0 ? (uint64_t)origin_s * 1000 : 0;
+    return origin_ms < CG_ORIGIN_WINDOW_MAX_MS ? origin_ms : CG_ORIGIN_WINDOW_MAX_MS;
 }
 
 static void fill_windows(const struct answer *answer, struct cg_storable *storable)

@@ -13,10 +13,8 @@
 static atomic_int threshold = CG_LOG_INFO;
 
 static const char *const level_names[] = {
-    [CG_LOG_ERROR] = "error",
-    [CG_LOG_WARN] = "warn",
-    [CG_LOG_INFO] = "info",
-    [CG_LOG_DEBUG] = "debug",
+    [CG_LOG_NOTICE] = "notice", [CG_LOG_ERROR] = "error", [CG_LOG_WARN] = "warn",
+    [CG_LOG_INFO] = "info",     [CG_LOG_DEBUG] = "debug",
 };
 
 void cg_log_set_level(enum cg_log_level level)
@@ -26,7 +24,7 @@ void cg_log_set_level(enum cg_log_level level)
 
 bool cg_log_level_from(struct cg_str text, enum cg_log_level *ret_level)
 {
-    for (unsigned i = 0; i < sizeof level_names / sizeof level_names[0]; i++)
+    for (unsigned i = CG_LOG_ERROR; i < sizeof level_names / sizeof level_names[0]; i++)
         if (cg_str_eq(text, cg_str_from(level_names[i]))) {
             *ret_level = (enum cg_log_level)i;
             return true;

@@ -15,7 +15,9 @@
 #include "cachegate/str.h"
 
 enum { CG_LOG_LINE_MAX = 4096 };
-enum cg_log_level { CG_LOG_ERROR, CG_LOG_WARN, CG_LOG_INFO, CG_LOG_DEBUG };
+/* A notice (ready, stopping) is part of the contract with whoever started us: written at any level.
+ */
+enum cg_log_level { CG_LOG_NOTICE, CG_LOG_ERROR, CG_LOG_WARN, CG_LOG_INFO, CG_LOG_DEBUG };
 
 /* Process-wide; set once before threads start. */
 void cg_log_set_level(enum cg_log_level level);

@@ -93,14 +93,9 @@ static bool all_reached(const struct cg_server *server, enum cg_progress progres
 /* `timeout_ms` < 0: for as long as it takes. */
 static void wait_for(struct cg_server *server, enum cg_progress progress, int64_t timeout_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += timeout_ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    /* `changed` waits on the monotonic clock. */
+    int64_t until_ms = cg_clock_monotonic_ms() + timeout_ms;
+    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
     int result = 0;
     pthread_mutex_lock(&server->lock);
     while (result == 0 && !all_reached(server, progress))

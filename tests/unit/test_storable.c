@@ -98,6 +98,17 @@ Test(storable, without_a_duration_only_what_the_origin_says_counts)
     expect_reason("Expires: 0", &storable, CG_REASON_NO_LIFETIME);
 }
 
+Test(storable, what_the_origin_says_is_cut_to_what_bans_are_kept_for)
+{
+    route.ttl_origin = true;
+    struct cg_storable storable =
+        judge(200, "cache-control: max-age=31536000, stale-while-revalidate=31536000, "
+                   "stale-if-error=31536000\n");
+    cr_expect_eq(storable.lifetime_ms, CG_ORIGIN_LIFETIME_MAX_MS);
+    cr_expect_eq(storable.stale_while_revalidate_ms, CG_ORIGIN_WINDOW_MAX_MS);
+    cr_expect_eq(storable.stale_if_error_ms, CG_ORIGIN_WINDOW_MAX_MS);
+}
+
 Test(storable, rule_duration_counts_from_arrival_whatever_the_origin_says)
 {
     struct cg_storable storable = judge(200, "cache-control: max-age=1\nage: 100\n");
