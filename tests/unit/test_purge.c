@@ -50,6 +50,8 @@ static const char rules[] =
     "      - '/users/{part}/{query.q}/{header.x-h}'\n"
     "  - match: POST /typed/{id}\n"
     "    invalidate: ['/typed/{id:int}?u={request.u}', '/p/{request.b}?a={query.a}']\n"
+    "  - match: POST /mixed\n"
+    "    invalidate: ['/p/{request.ids[*]}?a={query.a}']\n"
     "  - match: DELETE /quiet/**\n"
     "    invalidate: none\n"
     "  - match: GET /cause\n"
@@ -172,6 +174,12 @@ Test(purge, a_write_purges_what_its_answer_and_rules_say)
          "path /sources/p; ban /users/p/*/*; widened 1"},
         {"values no path can have", "POST /sources/p?q=..&q=", "Accept: x", "200",
          "path /sources/p; ban /users/p/*/*; widened 1"},
+        {"a backslash is no part of a path", "POST /sources/p?q=a%5Cb", NULL, "200",
+         "path /sources/p; ban /users/p/*/*; widened 1"},
+        {"of nothing there is nothing unknown", "POST /mixed", "\n{\"ids\":[]}", "200",
+         "path /mixed"},
+        {"and of something there is", "POST /mixed", "\n{\"ids\":[1]}", "200",
+         "path /mixed; ban /p/1; widened 1"},
         {"typed holes stay open in bans", "POST /typed/07?a=1", "\n{\"b\":\"x/y\"}", "200",
          "path /typed/07; /p/x%2Fy?a=1; /p/x%2Fy?a=… (not sent); ban /typed/*; widened 1"},
     };
