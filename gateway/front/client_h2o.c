@@ -398,6 +398,7 @@ static void cut(struct client *client)
 void cg_clients_cut(struct cg_downstream *connection)
 {
     bool gone = false;
+    bool *outer = connection->ret_gone;
     h2o_linklist_t *next;
     connection->ret_gone = &gone;
     for (h2o_linklist_t *at = connection->clients.next; !gone && at != &connection->clients;
@@ -407,5 +408,7 @@ void cg_clients_cut(struct cg_downstream *connection)
         cut(client); /* of HTTP/1.1 there is only one, which may take the connection with it */
     }
     if (!gone)
-        connection->ret_gone = NULL;
+        connection->ret_gone = outer;
+    else if (outer != NULL)
+        *outer = true;
 }
