@@ -9,7 +9,7 @@
  *   Reading stops instead, the write's completion callback is borrowed, and goes on with the input
  *   when libh2o is done with the write. This is back-pressure as well.
  * - Only whole header blocks: a block that is open while the connection becomes half closed makes
- *   libh2o loop for ever.
+ *   libh2o loop for ever. Bytes from the start of an open block on are kept back.
  *
  * libh2o starts and stops reading by itself, with its own callback. It starts only where it finds
  * that nobody reads, so after each call into it the callback is put back (keep_watch): between two
@@ -40,7 +40,8 @@ struct cg_guard {
     uint32_t provoked; /* stream errors that libh2o was made to answer in this window */
     bool preface_passed;
     size_t inspected;    /* of socket->input */
-    size_t whole;        /* of socket->input: whole frames, which libh2o will take all */
+    size_t walked;       /* of socket->input: whole frames */
+    size_t settled;      /* … in front of an open header block, which libh2o will take all */
     h2o_socket_cb read;  /* libh2o's */
     h2o_socket_cb write; /* libh2o's, while held */
     bool held;
@@ -162,30 +163,51 @@ static uint64_t stream_errors(const struct cg_downstream *connection)
     return sum;
 }
 
-static bool pass_on(struct cg_downstream *connection)
+/* Calls libh2o with the settled part of the input; what follows is put back afterwards. */
+static bool call_with_settled(struct cg_downstream *connection, size_t *ret_left)
+{
+    h2o_socket_t *socket = connection->socket;
+    size_t length = socket->input->size - connection->guard->settled;
+    char *kept = NULL;
+    if (connection->guard->blocks.open && length > 0) { /* at most a header block and a frame */
+        kept = malloc(length);
+        CG_ASSERT(kept != NULL);
+        memcpy(kept, socket->input->bytes + connection->guard->settled, length);
+        socket->input->size -= length;
+    }
+    bool lives = call(connection, connection->guard->read, NULL);
+    if (lives) {
+        *ret_left = socket->input->size;
+        if (kept != NULL) {
+            *ret_left += length;
+            h2o_iovec_t space = h2o_buffer_reserve(&socket->input, length);
+            CG_ASSERT(space.base != NULL);
+            memcpy(space.base, kept, length);
+            socket->input->size += length;
+        }
+    }
+    free(kept);
+    return lives;
+}
+
+static void pass_on(struct cg_downstream *connection)
 {
     struct cg_guard *guard = connection->guard;
-    h2o_socket_t *socket = connection->socket;
-    size_t before = socket->input->size;
+    size_t before = connection->socket->input->size, left = 0;
     uint64_t errors = stream_errors(connection);
-    if (!call(connection, guard->read, NULL))
-        return false;
-    size_t taken = before - socket->input->size;
-    guard->inspected -= taken;
-    size_t expected = guard->whole;
-    guard->whole = 0;
-    if (is_closing(connection))
-        return false;
-    if (taken != expected) { /* from here on we would look at other frames than it takes */
+    if (!call_with_settled(connection, &left) || is_closing(connection))
+        return;
+    size_t taken = before - left;
+    if (taken != guard->settled) { /* from here on we would look at other frames than it takes */
         refuse(connection, "the guard and libh2o disagree about a frame");
-        return false;
+        return;
     }
+    guard->inspected -= taken;
+    guard->walked -= taken;
+    guard->settled = 0;
     guard->provoked += (uint32_t)(stream_errors(connection) - errors);
-    if (guard->provoked > guard->inspector.budgets.resets_max) {
+    if (guard->provoked > guard->inspector.budgets.resets_max)
         refuse(connection, "a client provokes too many stream errors");
-        return false;
-    }
-    return true;
 }
 
 /* Looks at what is new; false when the connection was refused for it. */
@@ -203,10 +225,14 @@ static bool inspect(struct cg_downstream *connection)
     }
     if (!guard->preface_passed && input->size >= PREFACE_BYTES) {
         guard->preface_passed = true;
-        guard->whole = PREFACE_BYTES;
+        guard->walked = guard->settled = PREFACE_BYTES;
     }
-    if (guard->preface_passed)
-        guard->whole += cg_header_blocks_walk(&guard->blocks, cg_str_skip(bytes, guard->whole));
+    if (guard->preface_passed) {
+        size_t walked = cg_header_blocks_walk(&guard->blocks, cg_str_skip(bytes, guard->walked));
+        if (guard->blocks.settled > 0)
+            guard->settled = guard->walked + guard->blocks.settled;
+        guard->walked += walked;
+    }
     if (guard->blocks.over) {
         refuse(connection, "a header block has too many or too often repeated fields");
         return false;
@@ -219,7 +245,7 @@ static void take_input(struct cg_downstream *connection)
     struct cg_guard *guard = connection->guard;
     if (connection->socket->input->size > guard->inspected && !inspect(connection))
         return;
-    if (guard->whole == 0 || guard->blocks.open)
+    if (guard->settled == 0)
         return;
     if (must_hold(connection))
         hold(connection);

@@ -172,6 +172,7 @@ static void walk_frame(struct cg_header_blocks *blocks, uint8_t type, uint8_t fl
 size_t cg_header_blocks_walk(struct cg_header_blocks *blocks, struct cg_str bytes)
 {
     size_t walked = 0;
+    blocks->settled = 0;
     while (bytes.length - walked >= FRAME_HEADER && !blocks->over) {
         const unsigned char *header = (const unsigned char *)bytes.bytes + walked;
         size_t length = (size_t)header[0] << 16 | (size_t)header[1] << 8 | header[2];
@@ -179,6 +180,8 @@ size_t cg_header_blocks_walk(struct cg_header_blocks *blocks, struct cg_str byte
             break;
         walk_frame(blocks, header[3], header[4], cg_str_sub(bytes, walked + FRAME_HEADER, length));
         walked += FRAME_HEADER + length;
+        if (!blocks->open)
+            blocks->settled = walked;
     }
     return walked;
 }

@@ -22,6 +22,7 @@ enum {
 struct cg_header_blocks {
     uint32_t lines_max;
     bool open;      /* HEADERS came, the frame with END_HEADERS did not */
+    size_t settled; /* of the bytes last walked: those in front of a block that was left open */
     uint32_t lines; /* of the current or last block */
     bool over;      /* a block was over a limit; final */
     /* Private. */

