@@ -69,6 +69,14 @@ static bool is_encoded(const struct cg_fields *fields)
     return false;
 }
 
+/* Fields that we set ourselves: what the client sent under these names is not what the origin saw.
+ * X-Forwarded-Host and -Proto are no such case: they follow from the host and scheme in the key. */
+static bool is_set_by_us(struct cg_str name)
+{
+    return cg_str_eq_ci(name, CG_STR("x-forwarded-for")) ||
+           cg_str_eq_ci(name, CG_STR("forwarded")) || cg_str_eq_ci(name, CG_STR("via"));
+}
+
 /* False: it varies by something that no request can show (RFC 9111 4.1), or by too much. */
 static bool normalise_vary(const struct answer *answer, struct cg_arena *arena,
                            struct cg_str *ret_vary)
@@ -78,7 +86,7 @@ static bool normalise_vary(const struct answer *answer, struct cg_arena *arena,
     struct cg_list_walk walk = {0};
     struct cg_str member;
     while (cg_fields_next_member(answer->fields, CG_STR("vary"), &walk, &member)) {
-        if (cg_str_eq(member, CG_STR("*"))) {
+        if (cg_str_eq(member, CG_STR("*")) || is_set_by_us(member)) {
             if (!overridden(answer, CG_OVERRIDE_VARY))
                 return false;
             continue;

@@ -98,6 +98,19 @@ Test(storable, without_a_duration_only_what_the_origin_says_counts)
     expect_reason("Expires: 0", &storable, CG_REASON_NO_LIFETIME);
 }
 
+Test(storable, varying_by_a_field_that_the_gateway_sets_is_varying_by_everything)
+{
+    static const char *const names[] = {"X-Forwarded-For", "forwarded", "Accept, Via"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char answer[64];
+        snprintf(answer, sizeof(answer), "vary: %s\n", names[i]);
+        struct cg_storable storable = judge(200, answer);
+        expect_reason(names[i], &storable, CG_REASON_VARY_ANY);
+    }
+    struct cg_storable storable = judge(200, "vary: X-Forwarded-Proto\n");
+    expect_reason("in the key", &storable, CG_REASON_STORED);
+}
+
 Test(storable, what_the_origin_says_is_cut_to_what_bans_are_kept_for)
 {
     route.ttl_origin = true;
