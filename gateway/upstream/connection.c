@@ -216,18 +216,14 @@ static void on_writable(h2o_socket_t *socket, const char *error)
     connection->events->on_drained(connection->owner, error != NULL);
 }
 
-/* The kernel's and libh2o's interfaces are not const, but only read. */
-static h2o_iovec_t vector_of(struct cg_str bytes)
-{
-    return (h2o_iovec_t){(char *)(uintptr_t)bytes.bytes, bytes.length};
-}
-
 static enum cg_connection_sent send_in_the_clear(struct cg_connection *connection,
                                                  struct cg_str first, struct cg_str second,
                                                  size_t *ret_taken)
 {
-    struct iovec vectors[2] = {{(char *)(uintptr_t)first.bytes, first.length},
-                               {(char *)(uintptr_t)second.bytes, second.length}};
+    /* h2o_iovec_init takes what is const; the kernel only reads it. */
+    h2o_iovec_t parts[2] = {h2o_iovec_init(first.bytes, first.length),
+                            h2o_iovec_init(second.bytes, second.length)};
+    struct iovec vectors[2] = {{parts[0].base, parts[0].len}, {parts[1].base, parts[1].len}};
     struct msghdr message = {.msg_iov = vectors, .msg_iovlen = 2};
     ssize_t sent;
     do
@@ -252,7 +248,8 @@ enum cg_connection_sent cg_connection_send(struct cg_connection *connection, str
         return send_in_the_clear(connection, first, second, ret_taken);
     /* libh2o encrypts all it is given into memory: so not all at once. */
     second = cg_str_sub(second, 0, CG_CONNECTION_TLS_WRITE_BYTES);
-    h2o_iovec_t vectors[2] = {vector_of(first), vector_of(second)};
+    h2o_iovec_t vectors[2] = {h2o_iovec_init(first.bytes, first.length),
+                              h2o_iovec_init(second.bytes, second.length)};
     *ret_taken = first.length + second.length;
     h2o_socket_write(connection->socket, vectors, 2, on_writable);
     return CG_CONNECTION_BLOCKED;

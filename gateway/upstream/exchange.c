@@ -28,7 +28,6 @@ struct cg_origin_exchange {
     bool sent;      /* a byte left, on whatever connection */
     bool sent_here; /* on this connection */
     bool send_failed;
-    bool retried;
 
     struct cg_arena arena; /* of the answer's head */
     struct cg_http1_response response;
@@ -144,16 +143,16 @@ static void open_connection(struct cg_origin_exchange *exchange)
     cg_connection_open(exchange->connection);
 }
 
-/* Whether the death of this connection is no verdict on the request (RFC 9112 9.3.1). */
+/* Whether the death of this connection is no verdict on the request (RFC 9112 9.3.1). The next one
+ * is fresh, so this is true once at most. */
 static bool may_retry(const struct cg_origin_exchange *exchange)
 {
-    return exchange->connection->reused && !exchange->retried && !exchange->answered &&
+    return exchange->connection->reused && !exchange->answered &&
            (exchange->request.may_retry || !exchange->sent_here);
 }
 
 static void retry(struct cg_origin_exchange *exchange)
 {
-    exchange->retried = true;
     exchange->connection = cg_connection_destroy(exchange->connection, false);
     arm(exchange, &exchange->wait, settings_of(exchange)->connect_timeout_ms);
     open_connection(exchange);
@@ -232,7 +231,6 @@ static void complete(struct cg_origin_exchange *exchange)
                     connection->end == CG_CONNECTION_GOES_ON &&
                     cg_str_empty(cg_connection_input(connection));
     if (reusable) {
-        cg_connection_read_stop(connection);
         cg_pool_keep(exchange->pool, connection);
         exchange->connection = NULL;
     }

@@ -210,6 +210,7 @@ struct asker {
     enum cg_origin_outcome outcome;
     bool sent;
     char detail[256];
+    const char *end_frame; /* how deep the stack was at the end */
     /* What to do inside events. */
     bool cancels_in_head, cancels_in_body, cancels_in_end;
     bool pauses_in_head, pauses_in_body, resumes_in_body;
@@ -253,6 +254,7 @@ static UNUSED void on_asker_end(void *owner, enum cg_origin_outcome outcome, boo
     struct asker *asker = owner;
     cr_expect_not_null(asker->exchange, "the exchange is known before any event");
     asker->ends++;
+    asker->end_frame = __builtin_frame_address(0);
     asker->outcome = outcome;
     asker->sent = sent;
     snprintf(asker->detail, sizeof(asker->detail), "%.*s", CG_STR_ARG(detail));

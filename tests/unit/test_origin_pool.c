@@ -250,6 +250,32 @@ Test(origin_pool, requests_above_connections_max_wait_in_order)
     peer_close(&extra);
 }
 
+Test(origin_pool_set, request_from_inside_an_end_does_not_overtake_the_queue)
+{
+    struct asker askers[3];
+    struct peer p;
+    world_init(&w, false);
+    w.upstream.connections_max = 1;
+    world_create(&w);
+    asker_init(&askers[0], &w, "GET", "/1");
+    asker_init(&askers[1], &w, "GET", "/2");
+    asker_init(&askers[2], &w, "GET", "/3");
+    askers[0].asks_in_end = &askers[2];
+    ask(&askers[0]);
+    ask(&askers[1]);
+    peer_accept(&w, &p);
+    for (size_t i = 0; i < 3; i++) {
+        WORLD_UNTIL(&w, peer_has(&p, CG_STR(HEAD_END)));
+        cr_expect_eq(p.got.bytes[5], "123"[i]);
+        cg_buf_clear(&p.got);
+        PEER_SAYS(&p, OK_HELLO);
+        EXPECT_END(&askers[i], CG_ORIGIN_COMPLETE);
+    }
+    for (size_t i = 0; i < 3; i++)
+        asker_fini(&askers[i]);
+    peer_close(&p);
+}
+
 enum { CROWD = 4 + CG_POOL_QUEUE_MAX };
 
 Test(origin_pool, queue_is_bounded_and_may_be_left)
@@ -289,6 +315,7 @@ Test(origin_pool_set, whole_queue_fails_without_deep_recursion_when_nobody_liste
     peer_close(&p);
     for (size_t i = 0; i < CG_POOL_QUEUE_MAX; i++) {
         EXPECT_END(&askers[i], i == 0 ? CG_ORIGIN_CUT : CG_ORIGIN_REFUSED);
+        cr_expect(i < 2 || askers[i].end_frame == askers[1].end_frame);
         asker_fini(&askers[i]);
     }
 }
