@@ -2,6 +2,7 @@
 #include "cachegate/verdict.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 static struct cg_arena arena;
 static struct cg_route route;
