@@ -5,6 +5,7 @@
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 
+#include <fcntl.h>
 #include <h2o/http1.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -59,6 +60,7 @@ struct cg_admin *cg_admin_stop(struct cg_admin *admin)
     atomic_store(&admin->stopping, true);
     CG_ASSERT(write(admin->wake, &one, sizeof one) == (ssize_t)sizeof one);
     pthread_join(admin->thread, NULL);
+    close(admin->wake);
     free(admin->address);
     free(admin);
     return NULL;
@@ -134,7 +136,10 @@ static void *run(void *argument)
     set_up(admin);
     h2o_socket_t *listener =
         h2o_evloop_socket_create(admin->context.loop, admin->listener, H2O_SOCKET_FLAG_DONT_READ);
-    h2o_socket_t *wake = h2o_evloop_socket_create(admin->context.loop, admin->wake, 0);
+    /* A descriptor of its own: the loop may close it while cg_admin_stop still writes. */
+    int wake_copy = fcntl(admin->wake, F_DUPFD_CLOEXEC, 0);
+    CG_ASSERT(wake_copy >= 0);
+    h2o_socket_t *wake = h2o_evloop_socket_create(admin->context.loop, wake_copy, 0);
     listener->data = admin;
     h2o_socket_read_start(listener, on_accept);
     h2o_socket_read_start(wake, on_wake);
