@@ -32,6 +32,8 @@ static void begin(struct cg_request *request, const struct cg_reply_head *head)
     CG_ASSERT(!request->reply_begun && request->client != NULL);
     request->reply_begun = true;
     request->reply_status = head->status;
+    /* Before the client is told: whoever has an answer finds it counted. */
+    cg_count_reason(request->machine->sheet, request->reason);
     request->client->port->begin(request->client, head);
 }
 

@@ -371,7 +371,8 @@ enum cg_step_result cg_request_step_finished(struct cg_request *request)
 {
     cg_flight_leave(request);
     cg_timer_disarm(request->machine->clock, &request->timer);
-    cg_count_reason(request->machine->sheet, request->reason);
+    if (!request->reply_begun)
+        cg_count_reason(request->machine->sheet, request->reason);
     if (request->machine->log_requests && request->reply_begun)
         log_request(request);
     request->finished = true;
