@@ -110,7 +110,7 @@ class Client:
         for attempt in (1, 2):
             reused = self.connection.sock is not None
             try:
-                self.connection.request(method, target, body, fields)
+                self._send(method, target, body, fields)
                 return self.connection.getresponse()
             except (http.client.RemoteDisconnected, ConnectionError):
                 # A kept connection that the gateway had closed meanwhile says nothing about it.
@@ -118,6 +118,14 @@ class Client:
                 if attempt == 2 or not reused:
                     raise
         raise AssertionError("unreachable")
+
+    def _send(self, method, target, body, fields):
+        try:
+            self.connection.request(method, target, body, fields)
+        except (BrokenPipeError, ConnectionResetError):
+            # Refused before it was sent whole: the answer to it is there to be read.
+            if not body:
+                raise
 
     def request(self, method, target, **arguments):
         response = self.send(method, target, **arguments)
