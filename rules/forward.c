@@ -12,25 +12,68 @@ static bool is_among(const struct cg_str *names, size_t count, struct cg_str nam
 
 #define IS_AMONG(table, name) is_among((table), sizeof(table) / sizeof(table)[0], (name))
 
-/* Set by the upstream client or by us (Cookie is put together below), or of no use behind a gateway
- * that has the whole body (Expect). */
+/* The same for what must not get through: in no spelling that an upstream may merge with it. A
+ * prefix stands for all that begin with it. */
+static bool is_spelling_of(const struct cg_str *names, size_t count, struct cg_str name)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool prefix = cg_str_ends_with(names[i], CG_STR("-"));
+        if (cg_names_merge(names[i], prefix ? cg_str_sub(name, 0, names[i].length) : name))
+            return true;
+    }
+    return false;
+}
+
+#define IS_SPELLING_OF(table, name)                                                                \
+    is_spelling_of((table), sizeof(table) / sizeof(table)[0], (name))
+
+/* Set by the upstream client or by us (Cookie is put together below), of no use behind a gateway
+ * that has the whole body (Expect), or of no use at all (Proxy: CGI reads it as HTTP_PROXY). */
 static bool is_ours(struct cg_str name)
 {
     static const struct cg_str names[] = {
-        {"host", 4}, {"content-length", 14}, {"expect", 6}, {"forwarded", 9}, {"cookie", 6},
+        {"host", 4},          {"content-length", 14}, {"expect", 6},
+        {"forwarded", 9},     {"cookie", 6},          {"x-forwarded", 11},
+        {"x-forwarded-", 12}, {"proxy", 5},           {"transfer-encoding", 17},
     };
-    return IS_AMONG(names, name) || cg_str_starts_with(name, CG_STR("x-forwarded-"));
+    return IS_SPELLING_OF(names, name);
 }
 
 /* Fields that make some upstreams answer another request than the one that is keyed. */
 static bool overrides_request(struct cg_str name)
 {
     static const struct cg_str names[] = {
-        {"x-http-method-override", 22}, {"x-http-method", 13},  {"x-method-override", 17},
-        {"x-original-url", 14},         {"x-rewrite-url", 13},  {"x-original-host", 15},
-        {"x-http-host-override", 20},   {"x-original-uri", 14},
+        {"x-http-method-override", 22},
+        {"x-http-method", 13},
+        {"x-method-override", 17},
+        {"x-http-path-override", 20},
+        {"x-http-host-override", 20},
+        {"x-original-", 11},
+        {"x-rewrite-url", 13},
+        {"x-rewrite-uri", 13},
+        {"x-host", 6},
+        {"x-scheme", 8},
+        {"x-url-scheme", 12},
+        {"front-end-https", 15},
+        {"x-middleware-", 13},
+        {"x-invoke-", 9},
+        {"destination", 11},
+        {"base-url", 8},
+        {"request-uri", 11},
+        {"http-url", 8},
     };
-    return IS_AMONG(names, name);
+    return IS_SPELLING_OF(names, name);
+}
+
+/* Who the client says it is. X-Forwarded-For says who it was. */
+static bool claims_address(struct cg_str name)
+{
+    static const struct cg_str names[] = {
+        {"x-real-ip", 9},       {"x-client-ip", 11},         {"client-ip", 9},
+        {"true-client-ip", 14}, {"x-cluster-client-ip", 19}, {"x-originating-ip", 16},
+        {"x-remote-ip", 11},    {"x-remote-addr", 13},       {"cf-connecting-ip", 16},
+    };
+    return IS_SPELLING_OF(names, name);
 }
 
 /* RFC 9110 13.1 and 14.2: what is stored is the whole answer. */
@@ -90,7 +133,8 @@ static bool is_forwarded(const struct cg_plan *plan, const struct cg_request_fac
         return false;
     if (overrides_request(name) && cg_method_is_safe(facts->method))
         return false;
-    if (plan->kind == CG_PLAN_LOOKUP && is_conditional(name))
+    if (plan->kind == CG_PLAN_LOOKUP &&
+        (is_conditional(name) || (claims_address(name) && !is_keyed(plan, CG_PART_HEADER, name))))
         return false;
     return !is_only_keyed(plan) || is_well_known(name) || is_keyed(plan, CG_PART_HEADER, name);
 }
@@ -126,6 +170,13 @@ static bool add_cookies(const struct cg_plan *plan, const struct cg_request_fact
            cg_fields_add(fields, arena, name, cg_spelling_str(&joined));
 }
 
+struct cg_str cg_forward_authority(const struct cg_plan *plan, const struct cg_request_facts *facts,
+                                   struct cg_arena *arena)
+{
+    return plan->kind == CG_PLAN_LOOKUP ? cg_canonical_host(facts->authority, facts->scheme, arena)
+                                        : facts->authority;
+}
+
 bool cg_forward_fields(const struct cg_plan *plan, const struct cg_request_facts *facts,
                        struct cg_str via, struct cg_arena *arena, struct cg_fields *ret_fields)
 {
@@ -141,7 +192,8 @@ bool cg_forward_fields(const struct cg_plan *plan, const struct cg_request_facts
     added = added && add_cookies(plan, facts, arena, &fields) &&
             cg_fields_add(&fields, arena, CG_STR("x-forwarded-for"), facts->peer_address) &&
             cg_fields_add(&fields, arena, CG_STR("x-forwarded-proto"), facts->scheme) &&
-            cg_fields_add(&fields, arena, CG_STR("x-forwarded-host"), facts->authority) &&
+            cg_fields_add(&fields, arena, CG_STR("x-forwarded-host"),
+                          cg_forward_authority(plan, facts, arena)) &&
             cg_fields_add(&fields, arena, CG_STR("via"), line);
     if (added)
         *ret_fields = fields;

@@ -184,7 +184,7 @@ static uint32_t letters_of(struct cg_str s)
     return letters;
 }
 
-enum { LETTERS_MAX = 64 };
+enum { LETTERS_MAX = 128 };
 
 /* The credential globs, each with its letters as far as there is room. */
 struct credential_names {
@@ -212,6 +212,64 @@ static bool looks_like_credential(const struct credential_names *names, struct c
     return false;
 }
 
+static bool is_alnum(char c)
+{
+    return cg_is_alpha(c) || cg_is_digit(c);
+}
+
+/* Nothing but letters, digits and `-`: no upstream takes it for another name. */
+static bool is_plain_name(struct cg_str name)
+{
+    for (size_t i = 0; i < name.length; i++)
+        if (!is_alnum(name.bytes[i]) && name.bytes[i] != '-')
+            return false;
+    return true;
+}
+
+bool cg_names_merge(struct cg_str a, struct cg_str b)
+{
+    if (a.length != b.length)
+        return false;
+    for (size_t i = 0; i < a.length; i++)
+        if (a.bytes[i] != b.bytes[i] && (is_alnum(a.bytes[i]) || is_alnum(b.bytes[i])))
+            return false;
+    return true;
+}
+
+/* Another spelling of a field that is part of the key, which an upstream may take for it. */
+static bool merges_with_keyed(const struct cg_plan_build *build, struct cg_str name)
+{
+    const struct cg_route *route = build->plan->route;
+    const struct cg_identity_rules *rules = &build->ruleset->identity;
+    for (size_t i = 0; i < rules->source_count; i++)
+        if (rules->sources[i].kind == CG_IDENTITY_HEADER &&
+            cg_names_merge(rules->sources[i].field, name))
+            return true;
+    for (size_t i = 0; i < route->key_headers.count; i++)
+        if (cg_names_merge(route->key_headers.items[i], name))
+            return true;
+    for (size_t i = 0; i < route->scope_part_count; i++)
+        if (route->scope_parts[i].source == CG_PART_HEADER &&
+            cg_names_merge(route->scope_parts[i].field, name))
+            return true;
+    return false;
+}
+
+/* Whether every reader finds this one cookie here (RFC 6265 4.1.1). Commas, white space, quotes and
+ * backslashes end or join cookies for some. */
+static bool is_one_cookie(const struct cg_cookie *cookie)
+{
+    struct cg_str value = cookie->value;
+    if (value.length >= 2 && value.bytes[0] == '"' && value.bytes[value.length - 1] == '"')
+        value = cg_str_sub(value, 1, value.length - 2);
+    for (size_t i = 0; i < value.length; i++) {
+        char c = value.bytes[i];
+        if (c <= ' ' || c >= 0x7f || c == ',' || c == '"' || c == '\\')
+            return false;
+    }
+    return cg_is_token(cookie->name);
+}
+
 enum coverage {
     COVERED_KEYED,    /* part of the key on this route */
     COVERED_IDENTITY, /* an identity source: keyed where the scope is the user */
@@ -232,14 +290,17 @@ static enum coverage cover_field(const struct cg_plan_build *build, struct cg_st
     return inert ? COVERED_INERT : UNCOVERED;
 }
 
-static enum coverage cover_cookie(const struct cg_plan_build *build, struct cg_str name)
+static enum coverage cover_cookie(const struct cg_plan_build *build, const struct cg_cookie *cookie)
 {
     const struct cg_route *route = build->plan->route;
+    struct cg_str name = cookie->name;
     if (cg_names_have(&route->key_cookies, name) || is_scope_part(route, CG_PART_COOKIE, name))
         return COVERED_KEYED;
     if (is_identity_source(&build->ruleset->identity, CG_IDENTITY_COOKIE, name))
         return COVERED_IDENTITY;
-    return cg_globs_match(&route->inert_cookies, name) ? COVERED_INERT : UNCOVERED;
+    /* What is keyed is keyed with all its bytes; what is inert must not hide another cookie. */
+    return cg_globs_match(&route->inert_cookies, name) && is_one_cookie(cookie) ? COVERED_INERT
+                                                                                : UNCOVERED;
 }
 
 struct cg_str cg_uncovered_credential(struct cg_plan_build *build)
@@ -253,8 +314,10 @@ struct cg_str cg_uncovered_credential(struct cg_plan_build *build)
         struct cg_str name = fields->items[i].name;
         if (cg_str_eq(name, CG_STR("cookie")))
             continue;
-        if (!looks_like_credential(&names, name) &&
-            !is_identity_source(rules, CG_IDENTITY_HEADER, name))
+        /* CGI and its heirs read `X_User` and `X-User` as one variable: a name that can be merged
+         * with another says what the key does not. */
+        if (!looks_like_credential(&names, name) && is_plain_name(name) &&
+            !merges_with_keyed(build, name))
             continue;
         enum coverage coverage = cover_field(build, name);
         if (coverage == COVERED_IDENTITY || coverage == UNCOVERED)
@@ -264,7 +327,7 @@ struct cg_str cg_uncovered_credential(struct cg_plan_build *build)
     }
     for (size_t i = 0; i < build->cookies.count; i++) {
         struct cg_str name = build->cookies.items[i].name;
-        enum coverage coverage = cover_cookie(build, name);
+        enum coverage coverage = cover_cookie(build, &build->cookies.items[i]);
         if (coverage == COVERED_IDENTITY || coverage == UNCOVERED)
             build->plan->credentialed = true;
         if (coverage == UNCOVERED && uncovered.bytes == NULL)

@@ -57,6 +57,9 @@ struct cg_str cg_ambiguous_part(const struct cg_plan_build *build);
 struct cg_str cg_uncovered_credential(struct cg_plan_build *build);
 bool cg_names_have(const struct cg_names *names, struct cg_str name);
 bool cg_globs_match(const struct cg_names *globs, struct cg_str name);
+/* Equal but for which of the characters that are no letters or digits they use: CGI and its heirs
+ * make one variable of both. */
+bool cg_names_merge(struct cg_str a, struct cg_str b);
 
 /* ---- canonical.c ---- */
 

@@ -41,7 +41,7 @@ enum cg_step_result cg_flight_step_ask(struct cg_flight *flight)
         .upstream = founder->plan.upstream,
         .method = facts->method,
         .target = founder->plan.target,
-        .authority = facts->authority,
+        .authority = cg_forward_authority(&founder->plan, facts, &founder->arena),
         .fields = &flight->forwarded,
         .body = facts->body,
         .has_body = facts->has_body,

@@ -97,10 +97,14 @@ void cg_instance_of_shape(const struct cg_ruleset *ruleset, unsigned shape,
 struct cg_str cg_vary_signature(struct cg_str names, const struct cg_fields *fields,
                                 struct cg_arena *arena);
 
+/* The host to name upstream: for LOOKUP as it is keyed, lower-case and without a default port. */
+struct cg_str cg_forward_authority(const struct cg_plan *plan, const struct cg_request_facts *facts,
+                                   struct cg_arena *arena);
+
 /*
  * The fields to send upstream: end-to-end ones; X-Forwarded-For/-Proto/-Host and Via set (client
- * ones replaced); method overrides and X-Original-URL/X-Rewrite-URL dropped for safe methods; for
- * LOOKUP also conditional fields, Range and, with `forward: keyed`, all that is neither keyed nor
+ * ones replaced); method overrides, X-Original-URL and their like dropped for safe methods; for
+ * LOOKUP also conditional fields, Range, claims of a client address and, with `forward: keyed`, all that is neither keyed nor
  * well known. Host and framing fields are not among them. False when there are too many fields.
  */
 bool cg_forward_fields(const struct cg_plan *plan, const struct cg_request_facts *facts,

@@ -79,6 +79,15 @@ Test(forward, fields_travel_as_the_plan_says)
          "PUT\n"
          "X-Method-Override: PUT",
          OURS, true},
+        {"in no spelling", "GET /a",
+         "X_Forwarded_Host: evil\nX.Forwarded.Proto: https\nX-Forwarded: x\nX_Original_URL: /b\n"
+         "Content_Length: 5\nTransfer_Encoding: chunked\nProxy: evil\nX-Original-Host: evil\n"
+         "X-Host: evil\nX-HTTP-Path-Override: /b",
+         OURS, true},
+        {"a client does not say who it was", "GET /a", "X-Real-IP: 6.6.6.6\nTrue-Client-IP: 6",
+         OURS, false},
+        {"but tells it where nothing is stored", "GET /a", "X-Real-IP: 6.6.6.6",
+         "x-real-ip: 6.6.6.6\n" OURS, true},
         {"and stay with unsafe ones", "POST /a", "X-HTTP-Method-Override: DELETE",
          "x-http-method-override: DELETE\n" OURS, false},
         {"cookies become one line", "GET /a", "Cookie: a=1\nX: y\nCookie: b=2",
@@ -109,6 +118,14 @@ Test(forward, our_via_names_the_protocol_of_the_client)
     struct cg_request_facts facts = make_request(&arena, "GET /a", NULL);
     facts.http2 = true;
     cr_expect(cg_str_ends_with(forward(&facts, false), CG_STR("via: 2 gate\n")));
+}
+
+Test(forward, the_host_that_is_keyed_is_the_one_that_is_forwarded)
+{
+    struct cg_request_facts facts = make_request(&arena, "GET /a", NULL);
+    facts.authority = CG_STR("API.Test:80");
+    cr_expect(cg_str_starts_with(forward(&facts, false), CG_STR(OURS)));
+    cr_expect(cg_str_find(forward(&facts, true), 'T') < forward(&facts, true).length, "as sent");
 }
 
 Test(forward, too_many_fields_are_refused)

@@ -137,3 +137,52 @@ Test(identity, operators_may_add_names_of_credentials)
     cr_expect_eq(plan.reason, CG_REASON_UNCOVERED_CREDENTIAL);
     cr_expect(cg_str_eq(plan.detail, CG_STR("x-badge-no")));
 }
+
+/* `X_User` and `X-User` are one variable to CGI and its heirs. */
+Test(identity, a_field_that_an_upstream_may_merge_with_another_is_uncovered)
+{
+    static const struct {
+        const char *identity, *fields, *uncovered;
+    } rows[] = {
+        {"[{header: X-Wallet}]", "X_Wallet: a", "x_wallet"},
+        {"[{header: X-Wallet}]", "X-Wallet: b\nX_Wallet: a", "x_wallet"},
+        {"[{header: X-Wallet}]", "X.Wallet: a", "x.wallet"},
+        {"[{header: X_Wallet}]", "X-Wallet: a", "x-wallet"},
+        {"[{header: X_Wallet}]", "X_Wallet: a", ""},
+        {by_default, "Accept_Language: fr", "accept_language"},
+        {by_default, "X_Forwarded_Host: evil", "x_forwarded_host"},
+        {by_default, "Accept-Language: fr\nX-Any-1: y", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cg_plan plan = plan_of(rows[i].identity, "GET /", rows[i].fields);
+        cr_expect((plan.kind == CG_PLAN_LOOKUP) == (rows[i].uncovered[0] == '\0') &&
+                      cg_str_eq(plan.detail, cg_str_from(rows[i].uncovered)),
+                  "%s: `%.*s`", rows[i].fields, CG_STR_ARG(plan.detail));
+    }
+}
+
+/* Upstreams exist that end a cookie at a comma, at white space, or not inside quotes. */
+Test(identity, an_inert_cookie_cannot_hide_another)
+{
+    static const struct {
+        const char *cookie;
+        bool inert;
+    } rows[] = {
+        {"_ga=GA1.2.3", true},       {"_ga=", true},
+        {"_ga=\"1\"", true},         {"_ga=a=b&c=%20", true},
+        {"_ga=1, sid=x", false},     {"_ga=1 sid=x", false},
+        {"_ga=\"1; sid=x\"", false}, {"_ga=\"1\\\"\"", false},
+        {"_ga, sid=x", false},       {"_ga sid=x", false},
+        {"_ga=1\xa0sid=x", false},   {"_ga=\"", false},
+    };
+    struct cg_ruleset *ruleset =
+        help_ruleset("routes: [{match: 'GET /**', ttl: 5m, inert: {cookies: ['_ga*']}}]");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cg_str line = cg_arena_printf(&arena, "Cookie: %s", rows[i].cookie);
+        struct cg_request_facts facts = make_request(&arena, "GET /", line.bytes);
+        struct cg_plan plan;
+        cg_plan_make(ruleset, &facts, false, &arena, &plan);
+        cr_expect_eq(plan.kind, rows[i].inert ? CG_PLAN_LOOKUP : CG_PLAN_PASS, "%s",
+                     rows[i].cookie);
+    }
+}
