@@ -114,6 +114,9 @@ void cg_cli_refuse(struct cg_cli *cli, const char *const *own_flags, size_t own_
         fprintf(stderr, "cachegate: `%s` is not understood; see `cachegate help`\n", argument);
         return;
     }
+    /* What follows was meant as its value, and is no mistake of its own. */
+    if (strchr(argument, '=') == NULL && cg_cli_more(cli) && !cg_cli_at_flag(cli))
+        cg_cli_take(cli);
     for (size_t i = 0; i < own_count && count < NAMES_MAX; i++)
         names[count++] = own_flags[i];
     for (size_t i = 0; i < cg_option_count() && count < NAMES_MAX; i++)

@@ -2,17 +2,26 @@
 
 #include <stdio.h>
 
+static const char *plural(size_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 /* What was understood, in one line; mistakes went to standard error. */
-static void print_summary(const struct cg_settings *settings)
+static void print_summary(const struct cg_settings *settings, bool rules_only)
 {
     const struct cg_ruleset *ruleset = settings->ruleset;
     size_t cached = 0;
     for (size_t i = 0; i < ruleset->route_count; i++)
         cached += ruleset->routes[i].cache == CG_CACHE_YES;
-    printf("ok: %zu routes (%zu cached), %zu groups, %zu purge patterns, %zu upstreams, "
-           "%zu listeners\n",
-           ruleset->route_count, cached, ruleset->group_count, ruleset->shape_count,
-           settings->upstream_count, settings->listener_count);
+    printf("ok: %zu route%s (%zu cached), %zu group%s, %zu purge pattern%s", ruleset->route_count,
+           plural(ruleset->route_count), cached, ruleset->group_count, plural(ruleset->group_count),
+           ruleset->shape_count, plural(ruleset->shape_count));
+    if (!rules_only)
+        printf(", %zu upstream%s, %zu listener%s", settings->upstream_count,
+               plural(settings->upstream_count), settings->listener_count,
+               plural(settings->listener_count));
+    printf("\n");
 }
 
 int cg_cli_check(int argc, char **argv)
@@ -33,7 +42,7 @@ int cg_cli_check(int argc, char **argv)
     struct cg_settings *settings = cg_cli_settings(&cli, cli.config == NULL, true, &arena);
     int status = settings == NULL ? CG_CLI_FAILED : CG_CLI_OK;
     if (settings != NULL)
-        print_summary(settings);
+        print_summary(settings, cli.config == NULL && settings->listener_count == 0);
     cg_settings_free(settings);
     cg_arena_fini(&arena);
     return status;

@@ -322,6 +322,24 @@ static void read_group_use(struct cg_build *build, const struct cg_node *node,
     }
 }
 
+/* Neither a pattern nor a group, or both: the cause is often a misspelt key, or braces that YAML
+ * has read as a map. */
+static void refuse_element(struct cg_build *build, const struct cg_node *node)
+{
+    static const char *const names[] = {"pattern", "group"};
+    bool both = cg_node_get(node, "pattern") != NULL && cg_node_get(node, "group") != NULL;
+    for (size_t i = 0; !both && i < node->count; i++) {
+        const char *nearest = cg_nearest_name(node->keys[i]->text, names, 2);
+        if (nearest == NULL)
+            continue;
+        CG_BUILD_ERROR(build, node->keys[i], "unknown key `%.*s`; did you mean `%s`?",
+                       CG_STR_SHOWN(node->keys[i]->text), nearest);
+        return;
+    }
+    CG_BUILD_ERROR(build, node, "expected exactly one of `pattern` and `group`%s",
+                   node->count == 1 && !both ? "; put a pattern with { } in quotes" : "");
+}
+
 static void read_element(struct cg_build *build, const struct cg_node *node, struct cg_route *route)
 {
     static const char *const pattern_keys[] = {"pattern", "audience", "when"};
@@ -339,8 +357,7 @@ static void read_element(struct cg_build *build, const struct cg_node *node, str
     const struct cg_node *when = cg_node_get(node, "when");
     size_t index = 0;
     if ((pattern == NULL) == (group == NULL)) {
-        CG_BUILD_ERROR(build, node, "expected exactly one of `pattern` and `group`%s",
-                       node->count == 1 ? "; put a pattern with { } in quotes" : "");
+        refuse_element(build, node);
         return;
     }
     if (audience != NULL &&

@@ -165,7 +165,8 @@ static bool measure(enum cg_option_type type, const struct cg_node *node,
     if (type == CG_OPTION_SIZE)
         return cg_node_size(node, (uint64_t)1 << 50, problems, ret_value);
     CG_ASSERT(type == CG_OPTION_NUMBER);
-    if (node->kind == CG_NODE_SCALAR && cg_str_to_u64(node->text, UINT32_MAX, ret_value))
+    /* More than fits is for the range to refuse: every number has one. */
+    if (node->kind == CG_NODE_SCALAR && cg_str_to_u64(node->text, UINT64_MAX, ret_value))
         return true;
     if (problems == NULL)
         return false;

@@ -112,4 +112,7 @@ void cg_settings_read_rules(const struct cg_settings_build *build)
     if (options.identity != NULL && options.identity->kind == CG_NODE_NULL)
         options.identity = NULL;
     settings->ruleset = cg_ruleset_compile(files->sources, files->count, &options, build->problems);
+    if (settings->ruleset != NULL && settings->ruleset->route_count == 0 && files->count > 0)
+        cg_problem_add(build->problems, CG_PROBLEM_WARNING, files->sources[0].root,
+                       "there are no `routes`, so nothing is cached");
 }

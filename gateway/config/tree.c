@@ -280,7 +280,7 @@ static const char *syntax_hint(const char *problem, struct cg_str bytes, size_t 
                cg_str_starts_with(cg_str_from(problem), CG_STR("did not find expected"));
     if (odd && (cg_str_find(text, '{') < text.length || cg_str_find(text, '*') < text.length))
         return "; put text with { } [ ] * in quotes";
-    return "";
+    return odd ? "; see whether the lines there are indented alike" : "";
 }
 
 static void report_syntax(struct builder *builder, const yaml_parser_t *parser, struct cg_str bytes)

@@ -58,7 +58,7 @@ class Check(Journey):
 
     def test_a_right_configuration_is_ok(self):
         out, _ = cli("check", "-c", FINANCE)
-        self.assertRegex(out, r"^ok: 8 routes \(5 cached\), 1 groups")
+        self.assertRegex(out, r"^ok: 8 routes \(5 cached\), 1 group,")
 
     def test_every_mistake_is_reported_in_one_run(self):
         self.write("rules.yaml", "routes:\n  - match: GET /a\n    tll: 5m\n  - match: get /b\n    ttl: x\n")
@@ -72,7 +72,7 @@ class Check(Journey):
 
     def test_rules_are_checked_alone(self):
         rules = self.write("r.yaml", "routes: [{match: GET /a, ttl: 1m}]")
-        self.assertIn("ok: 1 routes", cli("check", "--rules", rules)[0])
+        self.assertIn("ok: 1 route ", cli("check", "--rules", rules)[0])
         self.assertIn("nothing to check", cli("check", status=2)[1])
 
     def test_redis_is_refused_with_a_remedy_and_without_its_url(self):

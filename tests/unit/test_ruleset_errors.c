@@ -184,7 +184,7 @@ Test(ruleset_errors, invalidation)
         {"[5]", "invalidate[0]: `5` is no pattern"},
         {"[[/a]]", "expected a map, found a list"},
         {"[{}]", "expected exactly one of `pattern` and `group`"},
-        {"[{patern: /a}]", "expected exactly one of `pattern` and `group`"},
+        {"[{patern: /a}]", "unknown key `patern`; did you mean `pattern`?"},
         {"[{/w/{id}: 1}]", "rules0.yaml:"},
         {"[{pattern: /a, group: g}]", "exactly one of"},
         {"[{pattern: /a, id: 1}]", "unknown key `id`"},

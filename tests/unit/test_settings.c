@@ -316,6 +316,8 @@ static const struct mistake mistakes[] = {
     {"listen: ':1'\nupstreams: {a: {url: 'http://a', host: clinet}}", "did you mean `client`?"},
     {BASE "upstreams: {a: 'http://a'}", "exclude each other"},
     {BASE "threads: 0", ":3: threads: 0 is out of range: from 1 to 256"},
+    {BASE "threads: 99999999999", "threads: 99999999999 is out of range: from 1 to 256"},
+    {BASE "threads: many", "threads: expected a whole number, found 'many'"},
     {BASE "threads: [1]", "threads: expected a whole number, found a list"},
     {BASE "cache: perhaps", "cache: `perhaps`: expected on or off"},
     {BASE "log: {level: loud}", "expected one of error|warn|info|debug"},
