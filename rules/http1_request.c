@@ -29,6 +29,7 @@ static const struct {
     [CG_REFUSED_SEVERAL_LENGTHS] = {400, "Content-Length is given more than once"},
     [CG_REFUSED_LENGTH_AND_CODING] = {400, "Content-Length stands beside Transfer-Encoding"},
     [CG_REFUSED_CODING] = {501, "Transfer-Encoding is something else than chunked"},
+    [CG_REFUSED_CONNECTION_LENGTH] = {400, "Connection is far too long"},
     [CG_REFUSED_CONNECTION_FIELD] = {400, "HTTP/2 has no such connection-specific field"},
     [CG_REFUSED_TE] = {400, "TE is something else than trailers"},
 };
@@ -196,7 +197,7 @@ static enum cg_http1_refusal check_request_line(struct cg_str line,
 
 /* How often the fields that decide about framing and routing were seen. */
 struct seen {
-    size_t hosts, lengths, codings;
+    size_t hosts, lengths, codings, connection_bytes;
     bool chunked;
 };
 
@@ -221,6 +222,10 @@ static enum cg_http1_refusal check_field_line(struct cg_str line, struct seen *s
     } else if (cg_str_eq_ci(name, CG_STR("transfer-encoding"))) {
         seen->codings++;
         seen->chunked = cg_str_eq_ci(value, CG_STR("chunked"));
+    } else if (cg_str_eq_ci(name, CG_STR("connection"))) {
+        seen->connection_bytes += value.length;
+        if (seen->connection_bytes > CG_CONNECTION_BYTES_MAX)
+            return CG_REFUSED_CONNECTION_LENGTH;
     }
     return CG_REFUSED_NOT;
 }

@@ -112,9 +112,15 @@ static bool parse_status_line(struct cg_http1_response *response, struct cg_str 
 static enum cg_http1_error parse_fields(struct cg_http1_response *response, struct cg_str head)
 {
     struct cg_str line, name, value;
+    size_t connection_bytes = 0;
     while (cg_http1_line_next(&head, &line) && !cg_str_empty(line)) {
         if (!cg_http1_field_split(line, &name, &value))
             return CG_HTTP1_BAD_FIELD;
+        if (cg_str_eq_ci(name, CG_STR("connection")))
+            connection_bytes += value.length;
+        if (connection_bytes > CG_CONNECTION_BYTES_MAX ||
+            response->fields.count >= CG_FIELDS_MAX - CG_FIELDS_OWN)
+            return CG_HTTP1_HEAD_TOO_LARGE;
         char *lower = cg_arena_alloc(response->arena, name.length);
         for (size_t i = 0; i < name.length; i++)
             lower[i] = cg_lower(name.bytes[i]);

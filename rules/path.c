@@ -54,6 +54,22 @@ static bool decode(struct cg_str raw, bool plus_is_space, struct cg_arena *arena
     return true;
 }
 
+/* Overlong UTF-8 of ASCII, which is no UTF-8 (RFC 3629 3): decoders exist that make a dot or a
+ * slash of it. Other bytes that are no UTF-8 pass: paths in other encodings are seen in the wild.
+ */
+static bool has_overlong(struct cg_str text)
+{
+    for (size_t i = 0; i + 1 < text.length; i++) {
+        unsigned char lead = (unsigned char)text.bytes[i], next = (unsigned char)text.bytes[i + 1];
+        bool continued = (next & 0xc0) == 0x80;
+        if (((lead == 0xc0 || lead == 0xc1) && continued) ||
+            (lead == 0xe0 && continued && next < 0xa0) ||
+            (lead == 0xf0 && continued && next < 0x90))
+            return true;
+    }
+    return false;
+}
+
 /* Also behind an encoded slash, and with path parameters: servers exist that resolve `a%2F..` and
  * `..;x`. */
 static bool has_dot_segment(struct cg_str segment)
@@ -89,7 +105,8 @@ static enum cg_path_error parse_segments(struct cg_str path, struct cg_arena *ar
     while (cg_str_split(&rest, '/', &raw)) {
         if (cg_str_empty(raw))
             continue;
-        if (!decode(raw, false, arena, &segment) || cg_str_find(segment, '\\') < segment.length)
+        if (!decode(raw, false, arena, &segment) || cg_str_find(segment, '\\') < segment.length ||
+            has_overlong(segment))
             return CG_PATH_BAD_ENCODING;
         if (has_dot_segment(segment))
             return CG_PATH_DOT_SEGMENT;

@@ -51,7 +51,8 @@ static struct cg_refusal take_fields(const struct cg_limits *limits, h2o_req_t *
 }
 
 /* The raw head is still at the start of the input, with names in lower case. */
-static struct cg_refusal check_http1(const struct cg_downstream *connection, size_t head_max)
+static struct cg_refusal check_http1(const struct cg_downstream *connection, h2o_req_t *request,
+                                     size_t head_max)
 {
     const h2o_buffer_t *input = connection->socket->input;
     struct cg_str bytes = cg_str_sub(cg_str_of(input->bytes, input->size), 0, head_max + 4);
@@ -59,7 +60,12 @@ static struct cg_refusal check_http1(const struct cg_downstream *connection, siz
     struct cg_http1_request_line line;
     if (end == NULL && bytes.length == head_max + 4)
         return too_large("the request's head is too large");
-    return refusal_of(cg_http1_request_check(bytes, &line));
+    enum cg_http1_refusal refusal = cg_http1_request_check(bytes, &line);
+    /* libh2o takes bare LF, junk behind a chunk's size and the like, and has decoded it already: a
+     * proxy before us may see the request end elsewhere, so nothing behind it is a request. */
+    if (refusal == CG_REFUSED_NOT && line.chunked)
+        request->http1_is_persistent = 0;
+    return refusal_of(refusal);
 }
 
 /* libh2o puts the name of its only host in the place of an authority that was not sent. */
@@ -76,7 +82,7 @@ struct cg_refusal cg_facts_of(struct cg_downstream *connection, h2o_req_t *reque
     bool http2 = request->version >= 0x200;
     struct cg_refusal refusal = accepted;
     if (!http2)
-        refusal = check_http1(connection, limits->request_head_max);
+        refusal = check_http1(connection, request, limits->request_head_max);
     if (refusal.status == 0)
         refusal = take_fields(limits, request, fields);
     if (refusal.status != 0)

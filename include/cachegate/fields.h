@@ -11,7 +11,10 @@
 #include "cachegate/arena.h"
 #include "cachegate/str.h"
 
-enum { CG_FIELDS_MAX = 1024 };
+enum {
+    CG_FIELDS_MAX = 1024,
+    CG_FIELDS_OWN = 16, /* of them left free in a received message, for what we add */
+};
 
 struct cg_field {
     struct cg_str name;

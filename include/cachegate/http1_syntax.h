@@ -11,6 +11,10 @@
 
 #include "cachegate/str.h"
 
+/* Of all Connection lines of one message. Every field is looked for in them, so their length is
+ * what one message can cost; real ones have some words. */
+enum { CG_CONNECTION_BYTES_MAX = 1024 };
+
 enum cg_http1_line {
     CG_HTTP1_LINE_FOUND,
     CG_HTTP1_LINE_INCOMPLETE, /* more bytes are needed to say */

@@ -1,6 +1,8 @@
 #include "cachegate/http1_request.h"
+#include "cachegate/http1_syntax.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 
 struct row {
     const char *name;
@@ -314,5 +316,27 @@ Test(http1_request, every_refusal_has_a_sentence_and_an_error_status)
         cr_expect_not_null(cg_http1_refusal_text(refusal), "%d", i);
         cr_expect(cg_http1_refusal_status(refusal) >= 400 && cg_http1_refusal_status(refusal) < 600,
                   "%d", i);
+    }
+}
+
+/* Every field is looked for in Connection: its length times their number is work. */
+Test(http1_request, a_connection_field_has_a_limit_of_its_own)
+{
+    char head[4096];
+    struct cg_http1_request_line line;
+    for (int lines = 1; lines <= 2; lines++) {
+        int options = CG_CONNECTION_BYTES_MAX / lines;
+        char text[CG_CONNECTION_BYTES_MAX + 1];
+        memset(text, 'a', sizeof text);
+        for (int more = 0; more <= 1; more++) {
+            int length = snprintf(head, sizeof head, GET HOST "connection: %.*s\r\n%s%.*s%s" END,
+                                  options + (lines == 1 ? more : 0), text,
+                                  lines == 1 ? "" : "Connection: ", lines == 1 ? 0 : options + more,
+                                  text, lines == 1 ? "" : "\r\n");
+            cr_assert(length > 0 && (size_t)length < sizeof head);
+            cr_expect_eq(cg_http1_request_check(cg_str_of(head, (size_t)length), &line),
+                         more ? CG_REFUSED_CONNECTION_LENGTH : CG_REFUSED_NOT, "%d lines, %d more",
+                         lines, more);
+        }
     }
 }
