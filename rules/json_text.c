@@ -16,7 +16,9 @@ const char *cg_json_outcome_text(enum cg_json_outcome outcome)
     case CG_JSON_TOO_DEEP:
         return "the JSON body is nested too deep";
     case CG_JSON_NOT_FOUND:
-        return "the JSON body has no text, number or boolean there";
+        return "the JSON body has nothing there";
+    case CG_JSON_UNCLEAR:
+        return "the JSON body has something else than one text, integer or boolean there";
     case CG_JSON_TOO_MANY:
         return "the JSON body has too many values there";
     }
@@ -167,8 +169,10 @@ static bool print_scalar(const json_t *value, struct cg_arena *arena, struct cg_
 static enum cg_json_outcome add_value(const json_t *value, struct selection *selection)
 {
     struct cg_str text;
-    if (!print_scalar(value, selection->arena, &text))
+    if (json_is_null(value))
         return CG_JSON_NOT_FOUND;
+    if (!print_scalar(value, selection->arena, &text))
+        return CG_JSON_UNCLEAR;
     if (selection->count == selection->values_max)
         return CG_JSON_TOO_MANY;
     selection->values[selection->count++] = text;
@@ -193,10 +197,11 @@ static enum cg_json_outcome select_from(const json_t *value, size_t step_index,
         return select_from(json_array_get(value, step->index), step_index + 1, selection);
     case STEP_EACH:
         if (!json_is_array(value))
-            return CG_JSON_NOT_FOUND;
+            return json_is_null(value) ? CG_JSON_NOT_FOUND : CG_JSON_UNCLEAR;
         for (size_t i = 0; i < json_array_size(value) && outcome == CG_JSON_FOUND; i++)
             outcome = select_from(json_array_get(value, i), step_index + 1, selection);
-        return outcome;
+        /* What one element lacks others may have: the list as a whole does not say no. */
+        return outcome == CG_JSON_NOT_FOUND ? CG_JSON_UNCLEAR : outcome;
     }
     CG_UNREACHABLE();
 }

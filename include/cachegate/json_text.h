@@ -23,6 +23,7 @@ enum cg_json_outcome {
     CG_JSON_NOT_JSON,
     CG_JSON_TOO_DEEP,
     CG_JSON_NOT_FOUND,
+    CG_JSON_UNCLEAR,
     CG_JSON_TOO_MANY,
 };
 const char *cg_json_outcome_text(enum cg_json_outcome outcome);
@@ -45,9 +46,10 @@ bool cg_json_path_valid(struct cg_str path);
 /*
  * The texts of what `path` (valid) selects, in document order, copied into the arena: at most the
  * body's length and 48 bytes for each value. Strings give their text, integers decimal digits,
- * booleans `true` or `false`. NOT_FOUND when any selected place is missing, null, an array, an
- * object, or a real (whose spelling in URLs nobody knows); `[*]` of an empty array is FOUND with no
- * value. TOO_MANY beyond `values_max`. `*ret_count` is 0 unless FOUND.
+ * booleans `true` or `false`; `[*]` of an empty array is FOUND with no value. NOT_FOUND when the
+ * place is missing or null. UNCLEAR when something is there that has no one text: an array, an
+ * object, a real (whose spelling in URLs nobody knows), or a list that not every element of has the
+ * place. TOO_MANY beyond `values_max`. `*ret_count` is 0 unless FOUND.
  */
 enum cg_json_outcome cg_json_select(const struct cg_json *json, struct cg_str path,
                                     struct cg_arena *arena, struct cg_str *values,
