@@ -54,7 +54,8 @@ static void ban_unref(struct ban *ban)
     free(ban);
 }
 
-/* A request that lacks some parameter is covered, as it is by a purge (CONSISTENCY row 16). */
+/* A request that lacks some parameter, or sends it empty, is covered, as it is by a purge
+ * (CONSISTENCY row 16). */
 static bool covers_query(const struct cg_pattern *pattern, const struct cg_query *query)
 {
     bool lacks = false, differs = false;
@@ -65,6 +66,7 @@ static bool covers_query(const struct cg_pattern *pattern, const struct cg_query
             if (!cg_str_eq(query->params[j].name, term->name))
                 continue;
             sent = true;
+            lacks = lacks || cg_str_empty(query->params[j].value);
             equal = equal || cg_str_eq(query->params[j].value, term->text);
         }
         lacks = lacks || !sent;

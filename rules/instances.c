@@ -111,7 +111,7 @@ struct hole_values {
 };
 
 struct fit {
-    bool lacks;    /* some parameter of the shape is not sent */
+    bool lacks; /* some parameter of the shape is not sent, or empty, which often means the same */
     bool excluded; /* a literal term's parameter is sent, with other values only */
     struct hole_values holes[CG_PATTERN_TERMS_MAX];
     size_t hole_count;
@@ -145,13 +145,14 @@ static void fit_term(const struct cg_plan_build *build, const struct cg_pattern 
                      const struct cg_term *term, struct fit *fit)
 {
     const struct cg_query *query = &build->plan->query;
-    size_t sent = 0, equal = 0;
+    size_t sent = 0, empty = 0, equal = 0;
     for (size_t i = 0; i < query->count; i++)
         if (cg_str_eq(query->params[i].name, term->name)) {
             sent++;
+            empty += cg_str_empty(query->params[i].value);
             equal += !term->is_hole && cg_str_eq(query->params[i].value, term->text);
         }
-    if (sent == 0)
+    if (sent == 0 || empty > 0)
         fit->lacks = true;
     else if (term->is_hole)
         fit_hole_term(build, pattern, term, sent, fit);

@@ -20,17 +20,32 @@ static enum cg_invalidate_mode mode_of(const struct cg_plan *plan)
     return plan->route == NULL ? CG_INVALIDATE_DEFAULTS : plan->route->invalidate;
 }
 
+/*
+ * A path of the host that was asked: of the upstream that the write goes to, and of the one that
+ * answers a GET of it. Rules may send reads and writes of one URI to different upstreams, and what
+ * is stored for that URI is wrong all the same (RFC 9111 4.4).
+ */
+static void add_path(struct cg_purge_build *build, const struct cg_path *path)
+{
+    struct cg_str captures[CG_HOLES_MAX];
+    const struct cg_route *reader =
+        cg_ruleset_route(build->ruleset, CG_STR("GET"), build->facts->authority, path, captures);
+    cg_purge_add_path(build, build->plan->upstream, path);
+    if (reader != NULL)
+        cg_purge_add_path(build, reader->upstream, path);
+}
+
 /* The request's own path, and without a list the one above it (CONSISTENCY row 25). */
 static void add_own_paths(struct cg_purge_build *build)
 {
     const struct cg_plan *plan = build->plan;
     if (mode_of(plan) == CG_INVALIDATE_NONE)
         return;
-    cg_purge_add_path(build, plan->upstream, &plan->path);
+    add_path(build, &plan->path);
     if (mode_of(plan) != CG_INVALIDATE_DEFAULTS || plan->path.count == 0)
         return;
     struct cg_path parent = {plan->path.segments, plan->path.count - 1};
-    cg_purge_add_path(build, plan->upstream, &parent);
+    add_path(build, &parent);
 }
 
 /* RFC 9111 4.4. */
@@ -45,7 +60,7 @@ static void add_named_paths(struct cg_purge_build *build)
         if ((cg_str_eq(field->name, CG_STR("location")) ||
              cg_str_eq(field->name, CG_STR("content-location"))) &&
             cg_reference_path(field->value, build->facts, build->arena, &path))
-            cg_purge_add_path(build, build->plan->upstream, &path);
+            add_path(build, &path);
     }
 }
 

@@ -68,6 +68,15 @@ static bool fill_shape(const struct cg_pattern *shape, const struct cg_pattern *
     return true;
 }
 
+void cg_purge_of_path(const struct cg_ruleset *ruleset, const struct cg_path *path,
+                      struct cg_arena *arena, struct cg_purge_set *set)
+{
+    struct cg_purge_build build = build_of(ruleset, arena, set);
+    for (size_t i = 0; i < ruleset->route_count; i++)
+        if (ruleset->routes[i].cache == CG_CACHE_YES)
+            cg_purge_add_path(&build, ruleset->routes[i].upstream, path);
+}
+
 bool cg_purge_of_pattern(const struct cg_ruleset *ruleset, struct cg_str pattern,
                          struct cg_arena *arena, struct cg_problems *problems,
                          struct cg_purge_set *set)
@@ -80,9 +89,7 @@ bool cg_purge_of_pattern(const struct cg_ruleset *ruleset, struct cg_str pattern
     if (compiled == NULL)
         return false;
     if (is_plain_path(compiled, arena, &path)) {
-        for (size_t i = 0; i < ruleset->route_count; i++)
-            if (ruleset->routes[i].cache == CG_CACHE_YES)
-                cg_purge_add_path(&build, ruleset->routes[i].upstream, &path);
+        cg_purge_of_path(ruleset, &path, arena, set);
         return true;
     }
     for (size_t i = 0; i < ruleset->shape_count; i++) {

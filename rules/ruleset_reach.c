@@ -20,6 +20,16 @@ static bool sees_writes(const struct cg_route *route)
 
 /* ---- audiences ---- */
 
+/* A token is another text after each login: what was stored under the last one is still shown. */
+static bool user_is_a_token(const struct cg_identity_rules *identity)
+{
+    for (size_t i = 0; i < identity->source_count; i++)
+        if (identity->sources[i].is_user && identity->sources[i].kind == CG_IDENTITY_HEADER &&
+            cg_str_eq(identity->sources[i].field, CG_STR("authorization")))
+            return true;
+    return false;
+}
+
 /* Why a purge of that shape cannot be kept to one user, or NULL. */
 static const char *self_objection(const struct cg_ruleset *ruleset, const struct cg_shape *shape,
                                   const struct cg_route **ret_route)
@@ -27,6 +37,8 @@ static const char *self_objection(const struct cg_ruleset *ruleset, const struct
     *ret_route = NULL;
     if (!ruleset->identity.has_user)
         return "no identity source is called `user`";
+    if (user_is_a_token(&ruleset->identity))
+        return "`user` is the Authorization field, which changes with each token";
     for (size_t i = 0; i < ruleset->route_count; i++) {
         const struct cg_route *route = &ruleset->routes[i];
         if (route->cache != CG_CACHE_YES || route->scope_user ||

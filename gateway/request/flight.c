@@ -323,7 +323,8 @@ static void on_body(void *owner, struct cg_str bytes)
     struct cg_flight *flight = cg_flight_of(owner);
     CG_ASSERT(flight->has_head && !flight->ended);
     cg_buf_add_str(&flight->body, bytes);
-    flight->received += bytes.length;
+    if (!flight->body.overflowed) /* else the step ends the flight */
+        flight->received += bytes.length;
     cg_flight_wake(flight);
 }
 

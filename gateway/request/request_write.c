@@ -272,14 +272,21 @@ static void hold(struct cg_request *request)
     mark(request, &request->after, &request->holder, machine->limits.write_hold_ms);
 }
 
+/* A gateway behind us says of its own upstream what a cut or a timeout says of ours. */
+static bool is_anothers_doubt(const struct cg_flight *flight)
+{
+    return flight->has_head && (flight->status == 502 || flight->status == 504);
+}
+
 enum cg_step_result cg_request_step_write_settle(struct cg_request *request)
 {
     struct cg_flight *flight = request->flight;
     cg_request_go(request, CG_REQUEST_write_end);
     cg_timer_disarm(request->machine->clock, &request->timer);
     request->store_result = CG_STORE_OK;
-    bool nothing_left = flight->outcome != CG_ORIGIN_COMPLETE && !flight->sent;
-    bool in_doubt = flight->outcome != CG_ORIGIN_COMPLETE && flight->sent;
+    bool reached = flight->sent || flight->has_head;
+    bool nothing_left = flight->outcome != CG_ORIGIN_COMPLETE && !reached;
+    bool in_doubt = (flight->outcome != CG_ORIGIN_COMPLETE && reached) || is_anothers_doubt(flight);
     if (nothing_left)
         memset(&request->after, 0, sizeof(request->after)); /* it never reached the upstream */
     else
@@ -350,15 +357,15 @@ enum cg_step_result cg_request_step_purge_method(struct cg_request *request)
                                CG_STR("PURGE needs the admin token as a Bearer credential"), NULL);
         return CG_CONTINUE;
     }
-    request->intent.instances = CG_ARENA_NEW(&request->arena, struct cg_instance);
-    cg_instance_of_path(request->machine->ruleset, request->plan.upstream, &request->plan.path,
-                        &request->arena, request->intent.instances);
+    cg_purge_of_path(request->machine->ruleset, &request->plan.path, &request->arena,
+                     &request->intent);
     request->is_write = true;
     request->reason = CG_REASON_WRITE;
-    cg_count(request->machine->sheet, CG_METRIC_DELETES, 1);
+    cg_count(request->machine->sheet, CG_METRIC_DELETES, request->intent.instance_count);
     cg_request_go(request, CG_REQUEST_purged);
     cg_request_await(request);
-    store->port->purge(store, request->intent.instances, 1, cg_request_on_done, request);
+    store->port->purge(store, request->intent.instances, request->intent.instance_count,
+                       cg_request_on_done, request);
     return CG_WAIT;
 }
 

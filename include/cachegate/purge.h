@@ -66,6 +66,9 @@ void cg_purge_on_refusal(const struct cg_ruleset *ruleset, const struct cg_plan 
 bool cg_purge_of_pattern(const struct cg_ruleset *ruleset, struct cg_str pattern,
                          struct cg_arena *arena, struct cg_problems *problems,
                          struct cg_purge_set *set);
+/* One path, for every query, whichever upstream its stored answers came from. */
+void cg_purge_of_path(const struct cg_ruleset *ruleset, const struct cg_path *path,
+                      struct cg_arena *arena, struct cg_purge_set *set);
 /* `values` in the order of group->params. */
 void cg_purge_of_group(const struct cg_ruleset *ruleset, const struct cg_group *group,
                        const struct cg_str *values, struct cg_arena *arena,

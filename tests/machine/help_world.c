@@ -592,10 +592,10 @@ static struct cg_ruleset *compile(const char *yaml)
     if (identity != NULL) { /* the configuration's part, written into the same text */
         source.root = cg_node_get(root, "rules");
     }
-    static const char *const upstreams[] = {"default"};
+    static const char *const upstreams[] = {"default", "other"};
     struct cg_ruleset_options options = {.identity = identity,
                                          .upstream_names = upstreams,
-                                         .upstream_count = 1,
+                                         .upstream_count = 2,
                                          .cache_enabled = true};
     cg_secret_from_text(CG_STR("a secret of the tests"), &options.secret);
     struct cg_ruleset *ruleset = cg_ruleset_compile(&source, 1, &options, &problems);

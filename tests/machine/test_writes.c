@@ -16,6 +16,9 @@ static const char *const rules =
     "    - match: GET /sessions\n"
     "    - match: GET /items/**\n"
     "      scope: shared\n"
+    "    - match: GET /apart/**\n"
+    "      scope: shared\n"
+    "      upstream: other\n"
     "    - match: PUT /transactions/{id}\n"
     "      invalidate: [ { group: session, id: '{response.session_id}' } ]\n"
     "    - match: POST /bulk\n"
@@ -251,6 +254,47 @@ Test(writes, unknown_outcome_stays_busy_for_the_hold_time)
     world_destroy(world);
 }
 
+Test(writes, doubt_of_a_gateway_behind_us_is_held_as_our_own)
+{
+    static const struct {
+        unsigned status;
+        bool held;
+    } rows[] = {{500, false}, {502, true}, {503, false}, {504, true}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct world *world = world_create(rules);
+        stored(world, "/items/5", NULL);
+        world_asks(world, "PUT", "/items/5", NULL, "x");
+        world_origin_answers(world_asked(world), rows[i].status, NULL, "oops");
+        world_reap(world);
+        struct world_client *reader = world_gets(world, "/items/5");
+        world_origin_answers(world_asked(world), 200, NULL, "still old");
+        cr_assert(world_got(reader, 200, "still old", rows[i].held ? "write-in-flight" : "stored"),
+                  "%u: %s", rows[i].status, world_field(reader, "cache-status"));
+        world_time_passes(world, 10001);
+        world_destroy(world);
+    }
+}
+
+/* However an answered write ends, it was answered: it is not one that never left. */
+Test(writes, answer_that_outgrows_its_buffer_purges_all_the_same)
+{
+    struct world *world = world_create(rules);
+    stored(world, "/items/5", NULL);
+    world_asks(world, "PUT", "/items/5", NULL, "x");
+    struct world_exchange *exchange = world_asked(world);
+    size_t length = (size_t)40 << 20;
+    char *bytes = calloc(1, length);
+    cr_assert_not_null(bytes);
+    world_origin_head(exchange, 200, NULL, -1);
+    world_origin_bytes(exchange, bytes, length);
+    free(bytes);
+    cr_assert(exchange->cancelled);
+    world_reap(world);
+    world_time_passes(world, 10001);
+    cr_assert_not(hits(world, "/items/5", NULL));
+    world_destroy(world);
+}
+
 Test(writes, slow_write_keeps_its_marks)
 {
     struct world *world = world_create(rules);
@@ -328,63 +372,21 @@ Test(writes, purge_method_needs_the_admin_token)
     world_destroy(world);
 }
 
-/* ---- a write between every two steps of a miss ---- */
-
-/* Steps of the miss, then the whole write (its own store calls at once), then the rest. */
-static int write_lands_after(enum world_store_mode mode, int steps_before)
+Test(writes, purges_reach_what_is_read_from_another_upstream)
 {
-    struct world *world = world_create(rules);
-    world->store_mode = mode;
-    struct world_client *reader = world_gets(world, "/items/5");
-    struct world_exchange *fetch = NULL;
-    int steps = 0;
-    bool written = false;
-    for (;; steps++) {
-        if (steps == steps_before) {
-            world->store_mode = WORLD_STORE_AT_ONCE;
-            size_t before = world->exchange_count;
-            struct world_client *writer = world_asks(world, "PUT", "/items/5", NULL, "x");
-            world_origin_answers(world->exchanges[before], 204, NULL, "");
-            cr_assert(world_got(writer, 204, NULL, NULL));
-            world->store_mode = mode;
-            world->state = 1;
-            written = true;
-        }
-        if (world_store_step(world))
-            continue;
-        if (fetch == NULL)
-            fetch = world_asked(world);
-        if (fetch != NULL && !fetch->headed)
-            world_origin_head(fetch, 200, NULL, 3);
-        else if (fetch != NULL && fetch->live && steps % 2 == 0)
-            world_origin_body(fetch, ""); /* nothing new: a step all the same */
-        else if (fetch != NULL && fetch->live) {
-            /* The upstream reads its state when it is asked: the oldest that can be shown. */
-            world_origin_body(fetch, fetch->tag == 0 ? "old" : "new");
-            world_origin_end(fetch, CG_ORIGIN_COMPLETE);
-        } else
-            break;
-    }
-    cr_assert(world_got(reader, 200, NULL, NULL));
-    world_reap(world);
-    if (written) {
-        world->store_mode = WORLD_STORE_AT_ONCE;
-        struct world_client *after = world_gets(world, "/items/5");
-        if (!after->begun)
-            world_origin_answers(world_asked(world), 200, NULL, "new");
-        cr_assert(world_got(after, 200, "new", NULL),
-                  "mode %d: a write after step %d was forgotten", (int)mode, steps_before);
-    }
-    world_destroy(world);
-    return steps;
-}
-
-Test(writes, write_between_any_two_steps_of_a_miss_is_seen_by_the_next_read)
-{
-    for (int mode = WORLD_STORE_AT_ONCE; mode <= WORLD_STORE_ACTS_LATE; mode++) {
-        int steps = write_lands_after((enum world_store_mode)mode, 1000);
-        cr_assert_geq(steps, 2);
-        for (int before = 0; before <= steps - 1; before++)
-            write_lands_after((enum world_store_mode)mode, before);
+    static const char *const methods[] = {"PURGE", "PUT", "BREW"};
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        struct world *world = world_create(rules);
+        stored(world, "/apart/5", NULL);
+        stored(world, "/apart/6", NULL);
+        struct world_client *writer =
+            world_asks(world, methods[i], "/apart/5", "authorization: Bearer sesame", NULL);
+        if (!writer->ended)
+            world_origin_answers(world_asked(world), 200, NULL, "{}");
+        cr_assert(world_got(writer, 200, NULL, NULL));
+        world_reap(world);
+        cr_assert_not(hits(world, "/apart/5", NULL), "%s", methods[i]);
+        cr_assert(hits(world, "/apart/6", NULL), "%s", methods[i]);
+        world_destroy(world);
     }
 }

@@ -22,7 +22,7 @@ static const char rules[] = "defaults: {ttl: 5m}\n"
                             "  - match: POST /w/**\n"
                             "    invalidate: []\n";
 
-static const char *const texts[] = {"x", "X", "7", "07", "x y", "a/b", "*", "{x}", "x&r=1", "."};
+static const char *const texts[] = {"x", "X", "7", "07", "x y", "a/b", "*", "{x}", "x&r=1", ".", ""};
 enum { TEXTS = sizeof texts / sizeof texts[0] };
 static const char *const groups[] = {"one", "two", "rest", "fold"};
 
@@ -36,7 +36,7 @@ struct read {
 
 static bool is_segment(const char *text)
 {
-    return strcmp(text, ".") != 0;
+    return strcmp(text, ".") != 0 && text[0] != '\0';
 }
 
 static void generate(struct seed *seed, struct read *read)
@@ -94,7 +94,7 @@ static bool same_folded(const char *a, const char *b)
     return cg_str_eq_ci(cg_str_from(a), cg_str_from(b));
 }
 
-/* Sends it, or does not send the parameter at all. */
+/* Sends it, or sends the parameter empty or not at all. */
 static bool may_be_about(const struct read *read, const char *name, const char *value,
                          bool (*same)(const char *, const char *))
 {
@@ -103,7 +103,7 @@ static bool may_be_about(const struct read *read, const char *name, const char *
         if (strcmp(read->names[i], name) != 0)
             continue;
         sent = true;
-        if (same(read->values[i], value))
+        if (read->values[i][0] == '\0' || same(read->values[i], value))
             return true;
     }
     return !sent;
@@ -134,6 +134,8 @@ static bool is_spared(const struct read *read, size_t group, const char *x, cons
     for (size_t i = 0; i < read->query_count; i++) {
         has_q = has_q || strcmp(read->names[i], "q") == 0;
         has_r = has_r || strcmp(read->names[i], "r") == 0;
+        if (read->values[i][0] == '\0')
+            return false;
     }
     return !is_purged(read, group, x, y) && (has_q || group == 2) &&
            (has_r || group == 0 || group == 2);

@@ -68,7 +68,12 @@ Test(instances, a_request_depends_on_its_path_its_user_and_the_shapes_that_match
          "path /transactions; user (anonymous); /transactions?session_id=a; "
          "/transactions?session_id=b; /transactions?view=all"},
         {"GET /transactions?session_id=&view=z", NULL,
-         "path /transactions; user (anonymous); /transactions?session_id="},
+         "path /transactions; user (anonymous); /transactions?session_id=… (not sent)"},
+        {"GET /transactions?session_id=abc&session_id&view=z", NULL,
+         "path /transactions; user (anonymous); /transactions?session_id=… (not sent)"},
+        {"GET /transactions?session_id=x&view=", NULL,
+         "path /transactions; user (anonymous); /transactions?session_id=x; "
+         "/transactions?view=all (not sent)"},
         {"GET /transactions?session_id=a%20b+c&view=z", NULL,
          "path /transactions; user (anonymous); /transactions?session_id=a%20b%20c"},
         {"GET //transactions/?view=all&session_id=x", NULL,
@@ -116,11 +121,15 @@ Test(instances, spellings_of_one_value_are_one_instance)
         {"GET /transactions?session_id=abc", "GET /transactions?session_id=ABC", false},
         {"GET /transactions?session_id=a&session_id=a", "GET /transactions?session_id=a", true},
         {"GET /transactions?session_id", "GET /transactions?session_id=", true},
-        {"GET /transactions", "GET /transactions?session_id=", false},
+        {"GET /transactions", "GET /transactions?session_id=", true},
         {"GET /typed/7?u=0123ABCD-0000-0000-0000-00000000000f",
          "GET /typed/7?u=0123abcd-0000-0000-0000-00000000000F", true},
         {"GET /shared/a%2Fb", "GET /shared/a/b", false},
         {"GET /shared//a", "GET /shared/a/", true},
+        {"GET /shared/a%2fb", "GET /shared/a%2Fb", true},
+        {"GET /shared/%61", "GET /shared/a", true},
+        {"GET /shared/a;v=1", "GET /shared/a", false},
+        {"GET /shared/A", "GET /shared/a", false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         cr_expect_eq(same_instances(rows[i].a, rows[i].b), rows[i].same, "%s %s", rows[i].a,

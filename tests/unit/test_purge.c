@@ -45,6 +45,12 @@ static const char rules[] =
     "      - {pattern: /sessions, when: {status: [201, 3xx]}}\n"
     "      - {pattern: /summary/a, when: {request.kind: x}}\n"
     "      - {pattern: /summary/b, when: {response.ok: 'true'}}\n"
+    "  - match: POST /doubt\n"
+    "    invalidate:\n"
+    "      - {pattern: /summary/list, when: {'request.items[*].state': gone}}\n"
+    "      - {pattern: /summary/real, when: {request.rate: '0.5'}}\n"
+    "  - {match: 'GET /split/**', upstream: other}\n"
+    "  - {match: 'GET /split/never/**', cache: never, upstream: other}\n"
     "  - match: POST /sources/{part}\n"
     "    invalidate:\n"
     "      - '/users/{part}/{query.q}/{header.x-h}'\n"
@@ -140,6 +146,10 @@ Test(purge, a_write_purges_what_its_answer_and_rules_say)
         {"interim answers do not", "POST /items", NULL, "100", ""},
         {"failures do", "POST /items", NULL, "503", "path /items; path /"},
         {"unknown outcomes do", "POST /items", NULL, NULL, "path /items; path /"},
+        {"reads and writes may go to two upstreams", "DELETE /split/5", NULL, "200",
+         "path /split/5; path /split/5; path /split; path /split"},
+        {"and Location names what is read", "POST /items", NULL, "201\nLocation: /split/1",
+         "path /items; path /; path /split/1; path /split/1"},
         {"none", "DELETE /quiet/5", NULL, "200\nLocation: /x", ""},
         {"reads purge nothing", "GET /nowhere", NULL, "200\nLocation: /x", ""},
         {"a read whose rule invalidates does", "GET /cause", NULL, "200", "path /cause; /sessions"},
@@ -210,6 +220,28 @@ Test(purge, conditions_are_met_or_not_and_doubt_purges)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct cg_str text = after("POST /when", rows[i].body, rows[i].answer);
+        cr_expect(cg_str_eq(text, cg_str_from(rows[i].expected)), "%s:\n%.*s", rows[i].name,
+                  CG_STR_ARG(text));
+    }
+}
+
+Test(purge, conditions_on_what_cannot_be_read_for_certain_are_met)
+{
+    static const struct {
+        const char *name, *fields, *expected;
+    } rows[] = {
+        {"nothing there", "\n{}", "path /doubt"},
+        {"null", "\n{\"items\":null,\"rate\":null}", "path /doubt"},
+        {"other values", "\n{\"items\":[{\"state\":\"new\"}],\"rate\":1}", "path /doubt"},
+        {"an element lacks it", "\n{\"items\":[{},{\"state\":\"gone\"}]}",
+         "path /doubt; /summary/list"},
+        {"the last element lacks it", "\n{\"items\":[{\"state\":\"gone\"},{\"state\":null}]}",
+         "path /doubt; /summary/list"},
+        {"no list", "\n{\"items\":{\"state\":\"gone\"}}", "path /doubt; /summary/list"},
+        {"a real has many spellings", "\n{\"rate\":0.50}", "path /doubt; /summary/real"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cg_str text = after("POST /doubt", rows[i].fields, "200\n\n{}");
         cr_expect(cg_str_eq(text, cg_str_from(rows[i].expected)), "%s:\n%.*s", rows[i].name,
                   CG_STR_ARG(text));
     }

@@ -135,6 +135,18 @@ Test(ruleset_reach, purge_for_one_user_is_widened_where_nobody_is_called_user)
     cr_expect(world.ruleset->shapes[0].for_everyone);
 }
 
+Test(ruleset_reach, purge_for_one_user_is_widened_where_the_user_is_a_token)
+{
+    identity = "[{header: Authorization, name: user}]";
+    const char *warnings = warnings_of("routes:\n"
+                                       "  - {match: 'GET /a', ttl: 1m}\n"
+                                       "  - match: POST /a/b\n"
+                                       "    invalidate: [{pattern: /a, audience: self}]\n");
+    cr_expect_not_null(strstr(warnings, "which changes with each token"), "%s", warnings);
+    cr_expect_not(world.ruleset->routes[1].clauses[0].self);
+    cr_expect_not(world.ruleset->shapes[0].for_self);
+}
+
 Test(ruleset_reach, group_is_purged_for_everyone_even_when_no_route_uses_it)
 {
     warnings_of("groups: {g: ['/a/{x}']}\nroutes: [{match: 'GET /a/{x}', ttl: 1m}]\n");
