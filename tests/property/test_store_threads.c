@@ -19,6 +19,7 @@ enum {
     OPERATIONS = 12000, /* of each thread */
     LIFETIME_MS = 5000,
     HORIZON_MS = 100000000,
+    CROWD = 60, /* calls that make versions which nobody needs */
 };
 
 /* How a write tells the store; NOTHING is the broken gateway that the checker has to find. */
@@ -27,11 +28,13 @@ enum { BY_MARK, BY_PURGE, BY_SHARED_PURGE, BY_BAN, BY_WIDE_BAN, BY_FLUSH, NOTHIN
 struct world {
     struct cg_memory *memory;
     bool broken;
+    bool crowded; /* so many versions that those in use are evicted too */
     _Atomic int64_t clock_ms;
     _Atomic uint64_t upstream[RESOURCES];     /* what a fetch sees */
     _Atomic uint64_t acknowledged[RESOURCES]; /* what a later read must at least see */
     _Atomic uint64_t hits;
     _Atomic uint64_t violations;
+    _Atomic uint64_t absent; /* versions that a lookup did not find */
     _Atomic uint64_t writer_count;
 };
 
@@ -93,6 +96,9 @@ static void on_looked_up(void *owner, const struct cg_store_view *view)
     reading->verdict =
         cg_verdict_of(decoded ? &entry : NULL, reading->plan, CG_STR(""), view->versions,
                       view->epoch, view->bans, atomic_load(&reading->world->clock_ms));
+    for (size_t i = 0; i < reading->plan->instance_count; i++)
+        if (view->versions[i].state == CG_VERSION_ABSENT)
+            atomic_fetch_add(&reading->world->absent, 1);
     if (reading->verdict.kind == CG_VERDICT_HIT)
         memcpy(&reading->content, entry.body.bytes, sizeof reading->content);
 }
@@ -235,11 +241,32 @@ static void write_one(struct worker *worker)
     cg_arena_fini(&arena);
 }
 
+static void on_crowded(void *owner, const struct cg_store_view *view)
+{
+    (void)owner;
+    (void)view;
+}
+
+/* Pushes out what is in use: more versions than there is room for, each used once. */
+static void crowd(struct worker *worker)
+{
+    struct cg_instance instances[CG_INSTANCES_MAX] = {{{0}}};
+    for (int call = 0; call < CROWD; call++) {
+        for (size_t i = 0; i < CG_INSTANCES_MAX; i++) {
+            uint64_t name = seed_next(&worker->seed);
+            memcpy(instances[i].id + 4, &name, sizeof name);
+        }
+        worker->store->port->prepare(worker->store, instances, CG_INSTANCES_MAX, on_crowded, NULL);
+    }
+}
+
 static void *work(void *owner)
 {
     struct worker *worker = owner;
     for (size_t i = 0; i < OPERATIONS; i++) {
         size_t what = seed_below(&worker->seed, 100);
+        if (world.crowded && seed_below(&worker->seed, 200) == 0)
+            crowd(worker);
         if (what < 89)
             read_one(worker);
         else if (what < 99)
@@ -250,12 +277,12 @@ static void *work(void *owner)
     return NULL;
 }
 
-static void run(size_t bytes_max, bool broken, uint64_t *ret_seed)
+static void run(size_t bytes_max, bool broken, bool crowded, uint64_t *ret_seed)
 {
     struct seed seed = seed_init();
     struct worker workers[THREADS];
     *ret_seed = seed.start;
-    world = (struct world){.broken = broken};
+    world = (struct world){.broken = broken, .crowded = crowded};
     atomic_store(&world.clock_ms, INT64_C(1700000000000));
     world.memory = cg_memory_create(bytes_max, HORIZON_MS, seed.start);
     for (size_t i = 0; i < THREADS; i++) {
@@ -273,7 +300,7 @@ static void run(size_t bytes_max, bool broken, uint64_t *ret_seed)
 Test(store_threads, no_read_that_began_after_a_write_sees_the_state_before_it)
 {
     uint64_t seed;
-    run(1 << 24, false, &seed);
+    run(1 << 24, false, false, &seed);
     cr_expect_eq(world.violations, 0, "CACHEGATE_SEED=%llu: %llu stale reads",
                  (unsigned long long)seed, (unsigned long long)world.violations);
     cr_expect_gt(world.hits, OPERATIONS / 4, "hardly any hits: %llu",
@@ -283,16 +310,28 @@ Test(store_threads, no_read_that_began_after_a_write_sees_the_state_before_it)
 Test(store_threads, nor_when_entries_are_evicted_all_the_time)
 {
     uint64_t seed;
-    run(1800, false, &seed);
+    run(1800, false, false, &seed);
     cr_expect_eq(world.violations, 0, "CACHEGATE_SEED=%llu: %llu stale reads",
                  (unsigned long long)seed, (unsigned long long)world.violations);
     cr_expect_gt(world.hits, OPERATIONS / 100, "hardly any hits: %llu",
                  (unsigned long long)world.hits);
 }
 
+Test(store_threads, nor_when_versions_are_evicted_under_their_writers)
+{
+    uint64_t seed;
+    run(1 << 19, false, true, &seed);
+    cr_expect_eq(world.violations, 0, "CACHEGATE_SEED=%llu: %llu stale reads",
+                 (unsigned long long)seed, (unsigned long long)world.violations);
+    cr_expect_gt(world.hits, OPERATIONS / 100, "hardly any hits: %llu",
+                 (unsigned long long)world.hits);
+    cr_expect_gt(world.absent, 200, "hardly any version was evicted: %llu",
+                 (unsigned long long)world.absent);
+}
+
 Test(store_threads, checker_notices_a_gateway_that_does_not_purge)
 {
     uint64_t seed;
-    run(1 << 24, true, &seed);
+    run(1 << 24, true, false, &seed);
     cr_expect_gt(world.violations, 0);
 }
