@@ -252,9 +252,13 @@ bool cg_flight_shares_with(const struct cg_flight *flight, const struct cg_reque
         return false;
     if (cg_str_empty(flight->storable.vary))
         return true;
-    struct cg_str mine =
-        cg_vary_signature(flight->storable.vary, request->facts->fields, &flight->founder->arena);
-    return cg_str_eq(mine, flight->signature);
+    /* Of many waiters, and as long as they make it: nothing that the flight keeps. */
+    struct cg_arena arena;
+    cg_arena_init(&arena, CG_REQUEST_ARENA_MAX);
+    struct cg_str mine = cg_vary_signature(flight->storable.vary, request->facts->fields, &arena);
+    bool same = cg_str_eq(mine, flight->signature);
+    cg_arena_fini(&arena);
+    return same;
 }
 
 /* ---- the buffer ---- */

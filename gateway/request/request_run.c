@@ -148,7 +148,10 @@ void cg_request_start(struct cg_machine *machine, struct cg_client *client,
     request->timer.on_expiry = on_timer;
     request->timer.owner = request;
     request->started_us = cg_clock_monotonic_us();
-    cg_arena_init(&request->arena, CG_REQUEST_ARENA_MAX);
+    /* A body is kept, and the values that purges take from it are spelled into names. */
+    cg_arena_init(&request->arena,
+                  CG_REQUEST_ARENA_MAX +
+                      16 * (facts->body.length + machine->limits.response_capture_max));
     cg_buf_init(&request->sending, CG_SEND_BYTES_MAX);
     machine->live++;
     *ret_request = request;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "gateway/request/machine.h"
 #include "help_world.h"
 
 static const char *const rules = "defaults: { ttl: 60s }\n"
@@ -113,6 +114,30 @@ Test(reads, waiters_that_select_another_variant_fetch_for_themselves)
     en = world_asks(world, "GET", "/items/1", "accept-language: en", NULL);
     cr_assert(world_got(de, 200, "hallo", "hit"));
     cr_assert(world_got(en, 200, "hello", "hit"));
+    world_destroy(world);
+}
+
+/* Thousands may wait with fields as long as they like: what they bring is theirs. */
+Test(reads, waiters_leave_nothing_in_the_memory_of_the_flight)
+{
+    char fields[20000] = "accept-language: de";
+    memset(fields + strlen(fields), 'x', sizeof fields - 1 - strlen(fields));
+    struct world *world = world_create(rules);
+    world_asks(world, "GET", "/items/1", "accept-language: de", NULL);
+    for (int i = 0; i < 50; i++)
+        world_asks(world, "GET", "/items/1", fields, NULL);
+    struct world_exchange *exchange = world_asked(world);
+    const struct cg_flight *flight = NULL;
+    for (size_t i = 0; i < CG_FLIGHT_BUCKETS && flight == NULL; i++)
+        flight = world->machine.flights->buckets[i];
+    cr_assert(flight != NULL && flight->waiter_count == 51);
+    size_t used = flight->founder->arena.used;
+    world_origin_head(exchange, 200, "vary: accept-language", -1);
+    cr_assert_eq(flight->waiter_count, 1, "the others went their own way");
+    cr_assert_lt(flight->founder->arena.used - used, 10000);
+    world_origin_end(exchange, CG_ORIGIN_COMPLETE);
+    while ((exchange = world_asked(world)) != NULL)
+        world_origin_answers(exchange, 200, NULL, "own");
     world_destroy(world);
 }
 
