@@ -210,29 +210,44 @@ static void pass_on(struct cg_downstream *connection)
         refuse(connection, "a client provokes too many stream errors");
 }
 
+/* Finds the frames in what is new. The offset is 0 only before the preface. */
+static void walk(struct cg_downstream *connection, bool has_unknown)
+{
+    struct cg_guard *guard = connection->guard;
+    h2o_buffer_t *input = connection->socket->input;
+    if (!guard->preface_passed) {
+        if (input->size < PREFACE_BYTES)
+            return;
+        guard->preface_passed = true;
+        guard->walked = guard->settled = PREFACE_BYTES;
+    }
+    if (has_unknown) {
+        input->size =
+            guard->walked + cg_header_blocks_strip(&guard->blocks, input->bytes + guard->walked,
+                                                   input->size - guard->walked);
+        guard->inspected = input->size;
+    }
+    struct cg_str rest = cg_str_of(input->bytes + guard->walked, input->size - guard->walked);
+    size_t walked = cg_header_blocks_walk(&guard->blocks, rest);
+    if (guard->blocks.settled > 0)
+        guard->settled = guard->walked + guard->blocks.settled;
+    guard->walked += walked;
+}
+
 /* Looks at what is new; false when the connection was refused for it. */
 static bool inspect(struct cg_downstream *connection)
 {
     struct cg_guard *guard = connection->guard;
     const h2o_buffer_t *input = connection->socket->input;
-    struct cg_str bytes = cg_str_of(input->bytes, input->size);
-    enum cg_h2_finding finding =
-        cg_h2_inspect(&guard->inspector, cg_str_skip(bytes, guard->inspected));
+    struct cg_str fresh = cg_str_skip(cg_str_of(input->bytes, input->size), guard->inspected);
+    enum cg_h2_finding finding = cg_h2_inspect(&guard->inspector, fresh);
     guard->inspected = input->size;
     if (finding != CG_H2_SOUND) {
         refuse(connection, cg_h2_finding_text(finding));
         return false;
     }
-    if (!guard->preface_passed && input->size >= PREFACE_BYTES) {
-        guard->preface_passed = true;
-        guard->walked = guard->settled = PREFACE_BYTES;
-    }
-    if (guard->preface_passed) {
-        size_t walked = cg_header_blocks_walk(&guard->blocks, cg_str_skip(bytes, guard->walked));
-        if (guard->blocks.settled > 0)
-            guard->settled = guard->walked + guard->blocks.settled;
-        guard->walked += walked;
-    }
+    /* Some of these came in this window; looking for them twice does no harm. */
+    walk(connection, guard->inspector.window.others > 0);
     if (guard->blocks.over) {
         refuse(connection, "a header block has too many or too often repeated fields");
         return false;

@@ -169,17 +169,43 @@ static void walk_frame(struct cg_header_blocks *blocks, uint8_t type, uint8_t fl
     blocks->open = (flags & END_HEADERS) == 0;
 }
 
+/* The length of the frame at the start of the bytes, header included; 0 when it is not whole. */
+static size_t whole_frame(const char *bytes, size_t length)
+{
+    const unsigned char *header = (const unsigned char *)bytes;
+    if (length < FRAME_HEADER)
+        return 0;
+    size_t payload = (size_t)header[0] << 16 | (size_t)header[1] << 8 | header[2];
+    return length - FRAME_HEADER < payload ? 0 : FRAME_HEADER + payload;
+}
+
+size_t cg_header_blocks_strip(const struct cg_header_blocks *blocks, char *bytes, size_t length)
+{
+    bool open = blocks->open;
+    size_t from = 0, to = 0, frame;
+    while ((frame = whole_frame(bytes + from, length - from)) > 0) {
+        uint8_t type = (uint8_t)bytes[from + 3], flags = (uint8_t)bytes[from + 4];
+        if (type == HEADERS || type == CONTINUATION)
+            open = (flags & END_HEADERS) == 0;
+        if (open || type <= CONTINUATION) {
+            memmove(bytes + to, bytes + from, frame);
+            to += frame;
+        }
+        from += frame;
+    }
+    memmove(bytes + to, bytes + from, length - from);
+    return to + length - from;
+}
+
 size_t cg_header_blocks_walk(struct cg_header_blocks *blocks, struct cg_str bytes)
 {
-    size_t walked = 0;
+    size_t walked = 0, frame;
     blocks->settled = 0;
-    while (bytes.length - walked >= FRAME_HEADER && !blocks->over) {
-        const unsigned char *header = (const unsigned char *)bytes.bytes + walked;
-        size_t length = (size_t)header[0] << 16 | (size_t)header[1] << 8 | header[2];
-        if (bytes.length - walked - FRAME_HEADER < length)
-            break;
-        walk_frame(blocks, header[3], header[4], cg_str_sub(bytes, walked + FRAME_HEADER, length));
-        walked += FRAME_HEADER + length;
+    while (!blocks->over &&
+           (frame = whole_frame(bytes.bytes + walked, bytes.length - walked)) > 0) {
+        walk_frame(blocks, (uint8_t)bytes.bytes[walked + 3], (uint8_t)bytes.bytes[walked + 4],
+                   cg_str_sub(bytes, walked + FRAME_HEADER, frame - FRAME_HEADER));
+        walked += frame;
         if (!blocks->open)
             blocks->settled = walked;
     }

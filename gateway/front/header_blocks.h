@@ -42,4 +42,11 @@ void cg_header_blocks_init(struct cg_header_blocks *blocks, uint32_t lines_max);
  */
 size_t cg_header_blocks_walk(struct cg_header_blocks *blocks, struct cg_str bytes);
 
+/*
+ * Takes whole frames of unknown types out of `bytes` and returns how many bytes are left. They mean
+ * nothing (RFC 9113 5.5), but libh2o 2.2.5 prints a line for each to standard error. Inside a
+ * header block they are an error, and stay. To be called before the walk over the same bytes.
+ */
+size_t cg_header_blocks_strip(const struct cg_header_blocks *blocks, char *bytes, size_t length);
+
 #endif

@@ -195,8 +195,10 @@ static bool bind_unix(struct cg_listener *listener, int fd, const struct target 
     const char *path = listener->settings->address.path;
     struct stat status;
     if (bind(fd, &target->address.any, target->length) != 0) {
-        if (errno != EADDRINUSE || !remove_stale(target, path)) {
-            errno = EADDRINUSE;
+        if (errno != EADDRINUSE)
+            return false;
+        if (!remove_stale(target, path)) {
+            errno = EADDRINUSE; /* not what the attempt to remove it has left there */
             return false;
         }
         if (bind(fd, &target->address.any, target->length) != 0)

@@ -73,7 +73,7 @@ Test(header_blocks, every_representation_is_one_line)
     cg_buf_add(&world.block, "\x04\x02/a", 4);           /* name by index, not inserted */
     cg_buf_add(&world.block, "\x0f\x2f\x01x", 4);        /* the same, index in two bytes */
     cg_buf_add(&world.block, "\x41\x83\x9c\x50\x7f", 5); /* Huffman coded */
-    cg_buf_add(&world.block, "\x01\x7f\xad\x01", 4); /* a value of 300 bytes */
+    cg_buf_add(&world.block, "\x01\x7f\xad\x01", 4);     /* a value of 300 bytes */
     for (int i = 0; i < 300; i++)
         cg_buf_add_char(&world.block, '\x82');
     walk_block(&world);
@@ -184,6 +184,30 @@ Test(header_blocks, what_stands_before_an_open_block_is_settled)
     cr_expect_not(world.blocks.open);
     cr_expect_eq(world.blocks.settled, world.frames.length);
     cr_expect_eq(world.blocks.lines, 2);
+    close_world(&world);
+}
+
+Test(header_blocks, unknown_frames_are_taken_out_but_not_from_inside_a_block)
+{
+    struct world world;
+    open_world(&world);
+    add_frame(&world, 10, 0, CG_STR("unknown"));
+    add_frame(&world, DATA, 0, CG_STR("body"));
+    add_frame(&world, 255, 0, CG_STR(""));
+    add_frame(&world, HEADERS, 0, CG_STR("\x82"));
+    add_frame(&world, 11, 0, CG_STR("stays"));
+    add_frame(&world, CONTINUATION, END_HEADERS, CG_STR("\x84"));
+    add_frame(&world, 12, END_HEADERS, CG_STR("unknown"));
+    cg_buf_add(&world.frames, "\0\0\1\x20", 4); /* not whole: nothing is known about it yet */
+    size_t left = cg_header_blocks_strip(&world.blocks, world.frames.bytes, world.frames.length);
+    static const char types[] = {DATA, HEADERS, 11, CONTINUATION};
+    size_t at = 0;
+    for (size_t i = 0; i < sizeof(types); i++) {
+        cr_expect_eq(world.frames.bytes[at + 3], types[i], "frame %zu", i);
+        at += 9u + (size_t)world.frames.bytes[at + 2];
+    }
+    cr_expect_eq(left, at + 4);
+    cr_expect_eq(world.frames.bytes[at + 3], 0x20);
     close_world(&world);
 }
 
