@@ -22,7 +22,7 @@
 
 enum {
     CG_TURNS_MAX = 1000000,           /* of one dispatch: more is a loop that does not end */
-    CG_REQUEST_ARENA_MAX = 256 << 20, /* facts are bounded by limits before they get here */
+    CG_REQUEST_ARENA_MAX = 256 << 20, /* beside the body, which the front has bounded */
     CG_SEND_BYTES_MAX = 64 << 10,     /* one piece handed to a client */
     CG_REQUEST_MAGIC = 0x52657173,
     CG_FLIGHT_MAGIC = 0x466c6967,
