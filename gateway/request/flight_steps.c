@@ -252,8 +252,9 @@ enum cg_step_result cg_flight_step_store(struct cg_flight *flight)
         uint64_t held;
         if (cg_log_gate_open(&flight->machine->failure_gate, cg_now_ms(flight->machine->clock),
                              &held))
-            cg_log(CG_LOG_WARN, "upstream-failed", "%.*s (%llu more like it not logged)",
-                   CG_STR_ARG(flight->detail), (unsigned long long)held);
+            cg_log(CG_LOG_WARN, "upstream-failed", "%.*s%s%.0llu%s", CG_STR_ARG(flight->detail),
+                   held == 0 ? "" : " (", (unsigned long long)held,
+                   held == 0 ? "" : " more since the last such line)");
         return CG_CONTINUE;
     }
     if (flight->storable.store && flight->kept)

@@ -42,7 +42,8 @@ class Help(unittest.TestCase):
 
     def test_slips_get_the_nearest_word(self):
         self.assertIn("did you mean `check`?", cli("chekc", status=2)[1])
-        self.assertIn("did you mean --listen?", cli("run", "--listne", ":1", status=2)[1])
+        self.assertEqual(cli("run", "--listne", ":1", status=2)[1],
+                         "cachegate: there is no --listne; did you mean --listen?\n")
         self.assertIn("--upstream needs a value", cli("run", "--upstream", status=2)[1])
         self.assertIn("`x` is not understood", cli("run", "x", status=2)[1])
         self.assertIn("path=value", cli("run", "--set", "x", status=2)[1])
@@ -74,6 +75,8 @@ class Check(Journey):
         rules = self.write("r.yaml", "routes: [{match: GET /a, ttl: 1m}]")
         self.assertIn("ok: 1 route ", cli("check", "--rules", rules)[0])
         self.assertIn("nothing to check", cli("check", status=2)[1])
+        empty = self.write("empty.yaml", "")
+        self.assertIn("nothing is cached", cli("check", "--rules", empty)[1])
 
     def test_redis_is_refused_with_a_remedy_and_without_its_url(self):
         err = cli("check", "-c", FINANCE, "--redis", "redis://:hunter2@h/0", status=1)[1]
@@ -164,6 +167,11 @@ class Run(Journey):
                 self.assertIn(address, err)
                 self.assertIn("in use", err)
                 self.assertNotIn(" ready ", err)
+
+    def test_a_socket_without_its_directory_is_an_error_with_the_reason(self):
+        err = cli("run", "--listen", "unix:/no/such/directory/socket", "--upstream",
+                  "http://127.0.0.1:1", status=1)[1]
+        self.assertIn("No such file or directory", err)
 
     def test_mistakes_stop_it_before_it_listens(self):
         err = cli("run", status=1)[1]
