@@ -281,7 +281,7 @@ static void *work(void *owner)
     struct worker *worker = owner;
     for (size_t i = 0; i < OPERATIONS; i++) {
         size_t what = seed_below(&worker->seed, 100);
-        if (world.crowded && seed_below(&worker->seed, 4) == 0)
+        if (world.crowded && seed_below(&worker->seed, 8) == 0)
             crowd(worker);
         if (what < 89)
             read_one(worker);
