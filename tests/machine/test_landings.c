@@ -120,3 +120,30 @@ Test(landings, purge_by_an_operator_between_any_two_steps_is_seen_by_the_next_re
     land_everywhere(LANDS_BAN);
     land_everywhere(LANDS_FLUSH);
 }
+
+/* Who comes after it fetches anew, though a fetch from before it is still on its way. */
+Test(landings, nobody_who_comes_after_it_joins_a_fetch_from_before_it)
+{
+    static const enum landing all[] = {LANDS_WRITE, LANDS_PURGE, LANDS_BAN, LANDS_FLUSH};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        struct world *world = world_create(rules);
+        struct world_client *before = world_gets(world, "/items/5");
+        struct world_exchange *fetch = world->exchanges[0];
+        struct world_client *joined = world_gets(world, "/items/5");
+        cr_assert_eq(world_times_asked(world), 1u);
+        land(world, all[i]);
+        size_t asked = world_times_asked(world);
+        struct world_client *after = world_gets(world, "/items/5");
+        cr_assert_eq(world_times_asked(world), asked + 1, "%d", (int)all[i]);
+        world_origin_answers(world->exchanges[asked], 200, NULL, "new");
+        cr_assert(world_got(after, 200, "new", "stored"));
+        /* The old one ends last, and takes the place of the new one: as a miss. */
+        world_origin_answers(fetch, 200, NULL, "old");
+        cr_assert(world_got(before, 200, "old", NULL) && world_got(joined, 200, "old", NULL));
+        world_reap(world);
+        struct world_client *last = world_gets(world, "/items/5");
+        cr_assert_not(last->begun, "%d", (int)all[i]);
+        world_origin_answers(world_asked(world), 200, NULL, "new");
+        world_destroy(world);
+    }
+}

@@ -338,6 +338,49 @@ Test(reads, head_is_answered_from_a_stored_get)
     world_destroy(world);
 }
 
+/* The answer to HEAD has no body and the one to Range a part of it: neither stands for the whole.
+ */
+Test(reads, head_and_range_that_miss_travel_as_they_are_and_are_not_stored)
+{
+    static const char *const methods[] = {"HEAD", "GET"};
+    static const char *const fields[] = {NULL, "range: bytes=0-1"};
+    for (size_t i = 0; i < 2; i++) {
+        struct world *world = world_create(rules);
+        world_asks(world, methods[i], "/items/1", fields[i], NULL);
+        struct world_exchange *exchange = world_asked(world);
+        cr_assert_str_eq(exchange->method, methods[i]);
+        bool ranged = cg_fields_find(exchange->request->fields, CG_STR("range")) != NULL;
+        cr_assert_eq(ranged, i == 1);
+        world_origin_head(exchange, 200, NULL, 3);
+        if (i == 1)
+            world_origin_body(exchange, "one");
+        world_origin_end(exchange, CG_ORIGIN_COMPLETE);
+        world_reap(world);
+        cr_assert_eq(cg_book_sum(world->book, CG_METRIC_SETS), 0u);
+        stored(world, "/items/1", "one");
+        world_destroy(world);
+    }
+}
+
+/* Requests are told apart by their bytes: so many of them share buckets of the table. */
+Test(reads, different_requests_never_share_a_fetch)
+{
+    enum { REQUESTS = 3000 };
+    struct world *world = world_create(rules);
+    char text[32];
+    for (int i = 0; i < REQUESTS; i++) {
+        snprintf(text, sizeof(text), "/items/1?n=%d", i);
+        world_gets(world, text);
+    }
+    cr_assert_eq(world_times_asked(world), (size_t)REQUESTS);
+    for (int i = 0; i < REQUESTS; i++) {
+        snprintf(text, sizeof(text), "%d", i);
+        world_origin_answers(world->exchanges[i], 200, NULL, text);
+        cr_assert(world_got(world->clients[i], 200, text, "stored"));
+    }
+    world_destroy(world);
+}
+
 Test(reads, everything_passes_when_the_store_is_down)
 {
     struct world *world = world_create(rules);
@@ -356,7 +399,11 @@ Test(reads, unauthorized_answer_purges_that_identity_before_anybody_is_told)
     world_origin_answers(world_asked(world), 200, NULL, "secret");
     cr_assert(world_got(client, 200, "secret", NULL));
     client = world_asks(world, "GET", "/never/1", "authorization: a", NULL);
+    world->store_mode = WORLD_STORE_ANSWERS_LATE;
     world_origin_answers(world_asked(world), 401, NULL, "no");
+    cr_assert_not(client->begun);
+    world_store_settle(world);
+    world->store_mode = WORLD_STORE_AT_ONCE;
     cr_assert(world_got(client, 401, "no", NULL));
     client = world_asks(world, "GET", "/mine/1", "authorization: a", NULL);
     cr_assert_not(client->begun);

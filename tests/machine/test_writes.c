@@ -259,17 +259,17 @@ Test(writes, doubt_of_a_gateway_behind_us_is_held_as_our_own)
     static const struct {
         unsigned status;
         bool held;
-    } rows[] = {{500, false}, {502, true}, {503, false}, {504, true}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    } cases[] = {{500, false}, {502, true}, {503, false}, {504, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct world *world = world_create(rules);
         stored(world, "/items/5", NULL);
         world_asks(world, "PUT", "/items/5", NULL, "x");
-        world_origin_answers(world_asked(world), rows[i].status, NULL, "oops");
+        world_origin_answers(world_asked(world), cases[i].status, NULL, "oops");
         world_reap(world);
         struct world_client *reader = world_gets(world, "/items/5");
         world_origin_answers(world_asked(world), 200, NULL, "still old");
-        cr_assert(world_got(reader, 200, "still old", rows[i].held ? "write-in-flight" : "stored"),
-                  "%u: %s", rows[i].status, world_field(reader, "cache-status"));
+        cr_assert(world_got(reader, 200, "still old", cases[i].held ? "write-in-flight" : "stored"),
+                  "%u: %s", cases[i].status, world_field(reader, "cache-status"));
         world_time_passes(world, 10001);
         world_destroy(world);
     }
@@ -293,6 +293,24 @@ Test(writes, answer_that_outgrows_its_buffer_purges_all_the_same)
     world_time_passes(world, 10001);
     cr_assert_not(hits(world, "/items/5", NULL));
     world_destroy(world);
+}
+
+Test(writes, only_idempotent_methods_may_be_sent_twice)
+{
+    static const struct {
+        const char *method;
+        bool may_retry;
+    } cases[] = {
+        {"PUT", true}, {"DELETE", true}, {"POST", false}, {"PATCH", false}, {"BREW", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct world *world = world_create(rules);
+        world_asks(world, cases[i].method, "/items/5", NULL, "x");
+        cr_assert_eq(world_asked(world)->request->may_retry, cases[i].may_retry, "%s",
+                     cases[i].method);
+        world_origin_answers(world_asked(world), 204, NULL, "");
+        world_reap(world);
+        world_destroy(world);
+    }
 }
 
 Test(writes, slow_write_keeps_its_marks)
@@ -320,8 +338,54 @@ Test(writes, write_goes_on_when_its_client_leaves)
     struct world_exchange *exchange = world_asked(world);
     world_client_leaves(writer);
     cr_assert(exchange->live);
+    /* Its marks are renewed as if it were there … */
+    exchange->headed = true;
+    world_time_passes(world, 300000);
+    struct world_client *reader = world_gets(world, "/items/5");
+    world_origin_answers(world_asked(world), 200, NULL, "old");
+    cr_assert(world_got(reader, 200, "old", "write-in-flight"));
+    exchange->headed = false;
     world_origin_answers(exchange, 204, NULL, "");
+    /* … and end when the upstream has answered. */
     cr_assert_not(hits(world, "/items/5", NULL));
+    cr_assert(world_got(world_gets(world, "/items/5"), 200, "new", "hit"));
+    world_destroy(world);
+}
+
+Test(writes, cut_answer_widens_although_it_reads_as_whole)
+{
+    struct world *world = world_create(rules);
+    stored(world, "/transactions?session_id=abc", "x-user: a");
+    world_asks(world, "PUT", "/transactions/7", "x-user: a", "{}");
+    struct world_exchange *exchange = world_asked(world);
+    world_origin_head(exchange, 200, NULL, -1);
+    world_origin_body(exchange, "{\"session_id\": \"xyz\"}");
+    world_origin_end(exchange, CG_ORIGIN_CUT);
+    world_reap(world);
+    world_time_passes(world, 10001);
+    cr_assert_not(hits(world, "/transactions?session_id=abc", "x-user: a"));
+    world_destroy(world);
+}
+
+/* The lookup saw nothing, the write began, and only then were the versions asked for. */
+Test(writes, write_that_begins_between_lookup_and_fetch_is_in_flight)
+{
+    struct world *world = world_create(rules);
+    world->store_mode = WORLD_STORE_ACTS_LATE;
+    struct world_client *reader = world_gets(world, "/items/5");
+    cr_assert(world_store_step(world));
+    world->store_mode = WORLD_STORE_AT_ONCE;
+    world_asks(world, "PUT", "/items/5", NULL, "x");
+    struct world_exchange *write = world_asked(world);
+    write->headed = true;
+    world_store_settle(world);
+    world_origin_answers(world_asked(world), 200, NULL, "old");
+    cr_assert(world_got(reader, 200, "old", "write-in-flight"), "%s",
+              world_field(reader, "cache-status"));
+    cr_assert_eq(cg_book_sum(world->book, CG_METRIC_SETS), 0u);
+    write->headed = false;
+    world_origin_answers(write, 204, NULL, "");
+    world_reap(world);
     world_destroy(world);
 }
 

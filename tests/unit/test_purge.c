@@ -182,6 +182,10 @@ Test(purge, a_write_purges_what_its_answer_and_rules_say)
          "path /sources/p; ban /users/p/x%2Ay/*; widened 1"},
         {"several values beside a missing one", "POST /sources/p?q=1&q=2", NULL, "200",
          "path /sources/p; ban /users/p/*/*; widened 1"},
+        {"more combinations than the limit", "POST /sources/p?q=1&q=2&q=3&q=4&q=5", "X-H: h", "200",
+         "path /sources/p; ban /users/p/*/h; widened 1"},
+        {"as many as the limit", "POST /sources/p?q=1&q=2&q=3&q=4", "X-H: h", "200",
+         "path /sources/p; /users/p/1/h; /users/p/2/h; /users/p/3/h; /users/p/4/h"},
         {"values no path can have", "POST /sources/p?q=..&q=", "Accept: x", "200",
          "path /sources/p; ban /users/p/*/*; widened 1"},
         {"a backslash is no part of a path", "POST /sources/p?q=a%5Cb", NULL, "200",
@@ -435,6 +439,10 @@ Test(purge, operators_purge_groups_and_sets_add_up)
                                "/summary/a; /sessions")));
     cg_purge_of_group(ruleset, session, id, &arena, &set);
     cr_expect_eq(set.instance_count, 4, "nothing twice");
+    struct cg_problems problems = {.arena = &arena};
+    for (int twice = 0; twice < 2; twice++)
+        cr_assert(cg_purge_of_pattern(ruleset, CG_STR("/users/**"), &arena, &problems, &set));
+    cr_expect_eq(set.ban_count, 1, "no ban twice");
     struct cg_purge_set other = {0};
     cg_purge_of_group(ruleset, pair, both, &arena, &other);
     struct cg_str b = cg_str_eq(pair->params[0], CG_STR("b")) ? both[0] : both[1];
