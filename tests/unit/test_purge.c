@@ -26,6 +26,7 @@ static const char rules[] =
     "groups:\n"
     "  session: ['/transactions?session_id={id}', '/summary/{id}', /sessions]\n"
     "  pair: ['/p/{b}?a={a}']\n"
+    "  view: ['/p/{b}?view=all']\n"
     "routes:\n"
     "  - match: GET /transactions\n"
     "  - match: GET /summary/{id}\n"
@@ -413,6 +414,9 @@ Test(purge, operators_purge_by_pattern)
         {"/users/**", "; ban /users/**"},
         {"/users/*/feed", "; ban /users/*/feed"},
         {"/p/{x}?a={y}", "; ban /p/*"},
+        {"/p/1?view=all", "/p/1?view=all; /p/1?view=all (not sent)"},
+        {"/p/1?view=one", "; ban /p/1?view=one"},
+        {"/p/*?view=all", "; ban /p/*?view=all"},
         {"/a%2Fb/*", "; ban /a%2Fb/*"},
         {"", "refused"},
         {"users", "refused"},
