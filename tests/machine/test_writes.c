@@ -236,6 +236,29 @@ Test(writes, streamed_answer_keeps_its_last_byte_until_the_purge)
     world_destroy(world);
 }
 
+/* Its head alone is a whole answer to the client. */
+Test(writes, answer_without_a_body_is_held_whole)
+{
+    static const unsigned statuses[] = {200, 204, 303};
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
+        struct world *world = world_create(rules);
+        stored(world, "/items/5", NULL);
+        struct world_client *writer = world_asks(world, "PUT", "/items/5", NULL, "x");
+        struct world_exchange *exchange = world_asked(world);
+        world_origin_head(exchange, statuses[i], NULL, 0);
+        cr_assert_not(writer->begun);
+        world->store_mode = WORLD_STORE_ACTS_LATE;
+        world_origin_end(exchange, CG_ORIGIN_COMPLETE);
+        cr_assert_not(writer->begun);
+        world_store_settle(world);
+        world->store_mode = WORLD_STORE_AT_ONCE;
+        cr_assert(world_got(writer, statuses[i], "", NULL));
+        world_reap(world);
+        cr_assert_not(hits(world, "/items/5", NULL));
+        world_destroy(world);
+    }
+}
+
 Test(writes, unknown_outcome_stays_busy_for_the_hold_time)
 {
     struct world *world = world_create(rules);
