@@ -237,4 +237,67 @@ Test(store, many_writers_of_one_instance_do_not_disturb_each_other)
     expect_renewed(1, before, "one of them changed something");
 }
 
+/* ---- acknowledgements ---- */
+
+/* Who is told that it is done may look at once, on the other handle. */
+struct told {
+    struct seen seen;
+    enum cg_store_result result;
+};
+
+static void on_told(void *owner, enum cg_store_result result)
+{
+    struct told *told = owner;
+    struct cg_key key = key_of(0);
+    struct cg_instance instance = instance_of(1);
+    told->result = result;
+    told->seen.count = 1;
+    there->port->lookup(there, &key, &instance, 1, on_view, &told->seen);
+}
+
+static void expect_told(struct told *told, struct seen before, enum cg_version_state state,
+                        bool banned, const char *what)
+{
+    contract_factory.wait(&told->seen.done);
+    cr_expect_eq(told->result, CG_STORE_OK, "%s", what);
+    struct cg_version now = told->seen.versions[0];
+    bool same = cg_token_eq(&now.token, &before.versions[0].token);
+    if (state == CG_VERSION_BUSY)
+        cr_expect_eq(now.state, CG_VERSION_BUSY, "%s", what);
+    else if (state == CG_VERSION_ABSENT)
+        cr_expect(now.state != CG_VERSION_BUSY && !same, "%s", what);
+    else
+        cr_expect(now.state == CG_VERSION_CURRENT && same, "%s", what);
+    cr_expect_eq(covered(&told->seen, before.epoch, "/items/5"), banned, "%s", what);
+    *told = (struct told){0};
+}
+
+Test(store, what_was_acknowledged_is_seen_from_inside_the_acknowledgement)
+{
+    struct told told = {0};
+    struct cg_instance instance = instance_of(1);
+    struct cg_writer writer = writer_of(1);
+    struct cg_ban ban = {CG_STR("/items/*"), {NULL, 0}};
+    const struct cg_store_port *port = here->port;
+    const bool renew = true, keep = false;
+    struct seen before = prepare_all(here, &instance, 1);
+    int64_t deadline_ms = contract_factory.now_ms() + 60000;
+    port->purge(here, &instance, 1, on_told, &told);
+    expect_told(&told, before, CG_VERSION_ABSENT, false, "purge");
+    before = prepare_all(here, &instance, 1);
+    port->mark(here, &instance, 1, &writer, deadline_ms, on_told, &told);
+    expect_told(&told, before, CG_VERSION_BUSY, false, "mark");
+    port->release(here, &instance, &keep, 1, &writer, on_told, &told);
+    expect_told(&told, before, CG_VERSION_CURRENT, false, "refused write");
+    port->release(here, &instance, &renew, 1, &writer, on_told, &told);
+    expect_told(&told, before, CG_VERSION_ABSENT, false, "write");
+    before = prepare_all(here, &instance, 1);
+    port->ban(here, &ban, 1, on_told, &told);
+    expect_told(&told, before, CG_VERSION_CURRENT, true, "ban");
+    before = prepare_all(here, &instance, 1);
+    port->flush(here, on_told, &told);
+    contract_factory.wait(&told.seen.done);
+    cr_expect(covered(&told.seen, before.epoch, "/items/5"), "flush");
+}
+
 #endif
