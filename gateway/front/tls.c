@@ -4,6 +4,7 @@
 #include "gateway/front/sentence.h"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 
 static const char tls12_suites[] =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
@@ -40,12 +41,24 @@ static int on_passphrase(char *buffer, int size, int writing, void *owner)
     return -1;
 }
 
+/* OpenSSL's word for it, or a better one where the cause is a common slip. */
+static const char *reason_of(unsigned long error)
+{
+    const char *reason = ERR_reason_error_string(error);
+    int library = ERR_GET_LIB(error), number = ERR_GET_REASON(error);
+    if ((library == ERR_LIB_PEM && number == PEM_R_NO_START_LINE) ||
+        (library == ERR_LIB_OSSL_DECODER && number == ERR_R_UNSUPPORTED))
+        return "the file holds none in the form of PEM";
+    if (number == ERR_R_INTERRUPTED_OR_CANCELLED) /* by on_passphrase */
+        return "it is encrypted; give one without a passphrase";
+    return reason == NULL ? "no reason is known" : reason;
+}
+
 static char *openssl_error(const char *what, const char *file)
 {
-    char reason[256];
-    ERR_error_string_n(ERR_get_error(), reason, sizeof(reason));
+    char *sentence = cg_sentence("%s %s: %s", what, file, reason_of(ERR_get_error()));
     ERR_clear_error();
-    return cg_sentence("%s %s: %s", what, file, reason);
+    return sentence;
 }
 
 SSL_CTX *cg_tls_create(const struct cg_tls_settings *settings, char **ret_error)

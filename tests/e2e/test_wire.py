@@ -9,7 +9,7 @@ import tempfile
 import threading
 import unittest
 
-from harness import (EchoApp, Journey, Reply, curl, exchange_raw, main, sanitizer, split_answers,
+from harness import (EchoApp, Journey, Reply, binary, curl, exchange_raw, main, sanitizer, split_answers,
                      wait_until)
 
 RULES = """
@@ -262,6 +262,17 @@ class Tls(Journey):
         result = subprocess.run(["curl", "-sS", "--tls-max", "1.1", "--tlsv1.0", "--insecure",
                                  self.secure + "/plain"], capture_output=True, timeout=60, check=False)
         self.assertNotEqual(result.returncode, 0)
+
+    def test_files_that_are_no_certificate_or_key_are_named_with_the_reason(self):
+        names = {"certificate": str(self.keys / "certificate.pem"), "key": str(self.keys / "key.pem")}
+        for wrong, other in (("certificate", "key"), ("key", "certificate")):
+            with self.subTest(wrong):
+                flags = sum((["--tls-" + name, names[other]] for name in names), [])
+                result = subprocess.run(
+                    [binary(), "run", "--tls-listen", "127.0.0.1:0", *flags, "--upstream", "http://127.0.0.1:1"],
+                    capture_output=True, text=True, timeout=60, check=False)
+                self.assertEqual(result.returncode, 1)
+                self.assertIn("cannot use the %s %s: the file holds none" % (wrong, names[other]), result.stderr)
 
 
 class Sockets(Journey):
