@@ -59,8 +59,9 @@ struct cg_upstream_settings {
 };
 
 struct cg_limits {
-    size_t request_body_max; /* 413 above it */
-    size_t request_head_max; /* 431 above it */
+    size_t request_body_max;   /* 413 above it */
+    size_t request_bodies_max; /* of all requests in progress */
+    size_t request_head_max;   /* 431 above it */
     uint32_t request_fields_max;
     size_t response_capture_max; /* of a write's answer, for {response.…} */
     size_t json_body_max;        /* larger bodies widen */

@@ -127,6 +127,11 @@ void cg_worker_order(struct cg_worker *worker, enum cg_orders orders);
 /* Logs that something was refused, at most once a second. */
 void cg_worker_log_refused(struct cg_worker *worker, const char *peer, const char *why);
 
+/* ---- uploads.c ---- */
+
+/* Ends the connections whose requests hold most when all of them hold too much. */
+void cg_uploads_bound(struct cg_worker *worker);
+
 /* ---- downstream.c ---- */
 
 enum cg_downstream_stage {
@@ -151,6 +156,7 @@ struct cg_downstream {
     size_t client_count;
     uint64_t requests; /* ever begun */
     uint64_t bytes_done;
+    size_t held_bytes; /* by requests, when uploads.c last looked */
     char peer[CG_PEER_TEXT_MAX]; /* "" until asked for */
     /* Monotonic times; 0 is not running. */
     int64_t stage_since_ms;

@@ -13,6 +13,7 @@
 
 enum {
     WAIT_MS_MAX = 1000,
+    TICK_MS_MAX = 250,      /* what uploads may bring unseen */
     RATE_WINDOW_MS = 10000, /* of cg_h2_budgets_default */
     STOP_MS_MAX = 3000,     /* how long the end may take once everything was cut */
 };
@@ -58,6 +59,7 @@ static void on_tick(void *owner)
     if (new_window)
         worker->window_started_ms = now_ms;
     cg_downstreams_tick(worker, now_ms, new_window);
+    cg_uploads_bound(worker);
     cg_doors_resume(worker);
     cg_timer_arm(worker->clock, &worker->tick, worker->tick_ms);
 }
@@ -71,7 +73,7 @@ static uint32_t tick_ms_of(const struct cg_limits *limits)
     if (limits->send_timeout_ms < shortest)
         shortest = limits->send_timeout_ms;
     uint32_t tick_ms = shortest / 4;
-    return tick_ms < 25 ? 25 : tick_ms > 1000 ? 1000 : tick_ms;
+    return tick_ms < 25 ? 25 : tick_ms > TICK_MS_MAX ? TICK_MS_MAX : tick_ms;
 }
 
 /* ---- opening and closing ---- */

@@ -309,6 +309,22 @@ class Costs(Journey):
             connection.sendall((b"", b"GET / HTTP/1.1\r\nX: ", b"PRI * HTTP/2.0\r\n\r\n", b"\x16\x03\x01")[number % 4])
         self.assertEqual(self.front.get("/shared/1").status, 200)
 
+    def test_unfinished_uploads_of_one_client_leave_memory_for_others(self):
+        front = self.gateway(self.origin, RULES, threads=1, config={
+            "limits": {"request_body": "1MB", "request_bodies": "4MB"}})
+        with h2_abuse.Attacker(front.address) as attacker:
+            streams = [attacker.open("/up", end=False, method="POST") for _ in range(80)]
+            for _ in range(58):
+                if attacker.dropped:
+                    break
+                attacker.send(b"".join(h2_abuse.frame(h2_abuse.DATA, 0, stream, b"x" * 16000)
+                                       for stream in streams))
+                attacker.read(0)
+            self.assertTrue(attacker.wait_dropped())
+        front.wait_line("limits.request_bodies")
+        self.assertEqual(front.request("POST", "/up", body=b"x" * 1_000_000).status, 200)
+        self.assertEqual(self.origin.count("/up"), 1)
+
     def test_a_proxy_line_is_read_once_and_strictly(self):
         front = self.gateway(self.origin, RULES, listen=[], config={
             "listen": [{"address": "127.0.0.1:0", "proxy_protocol": True}]})
