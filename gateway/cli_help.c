@@ -24,6 +24,7 @@ static const char head[] =
     "  --set path=value          Any option with a single value, as in --set log.requests=on.\n";
 
 static const char tail[] =
+    "--listen, --tls-listen, --upstream NAME=URL, --rules and --set may stand several times.\n"
     "\n"
     "Flags of explain:\n"
     "  -H 'Name: value'          A header field of the request; repeatable.\n"

@@ -209,7 +209,10 @@ void cg_build_identity(struct cg_build *build)
     const struct cg_node *sources = node, *credentials = NULL;
     identity->sources = CG_ARENA_ARRAY(build->arena, struct cg_identity_source, SOURCES_MAX);
     if (node != NULL && node->kind == CG_NODE_MAP) {
-        (void)cg_node_known_keys(node, keys, sizeof keys / sizeof *keys, build->problems);
+        if (cg_node_get(node, "header") != NULL || cg_node_get(node, "cookie") != NULL)
+            CG_BUILD_ERROR(build, node, "sources stand in a list, such as [{header: X-User-Id}]");
+        else
+            (void)cg_node_known_keys(node, keys, sizeof keys / sizeof *keys, build->problems);
         sources = cg_node_get(node, "sources");
         credentials = cg_node_get(node, "credentials");
     }

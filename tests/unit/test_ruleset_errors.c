@@ -252,6 +252,7 @@ Test(ruleset_errors, identity)
         {"[{heder: X}]", "did you mean `header`?"},
         {"[{jwt: sub}]", "unknown key `jwt`; expected one of: header, cookie, name"},
         {"[{name: user}]", "exactly one of `header` and `cookie`"},
+        {"{header: X-User-Id}", "sources stand in a list, such as [{header: X-User-Id}]"},
         {"[{header: X, cookie: y}]", "exactly one of `header` and `cookie`"},
         {"[{header: [X]}]", "expected text"},
         {"[{header: 'a b'}]", "is no field name"},
