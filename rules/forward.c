@@ -39,13 +39,11 @@ static bool is_ours(struct cg_str name)
     return IS_SPELLING_OF(names, name);
 }
 
-/* Fields that make some upstreams answer another request than the one that is keyed. */
-static bool overrides_request(struct cg_str name)
+/* Fields that make some upstreams take the request for one to another place than the one that is
+ * keyed, or purged. */
+static bool overrides_target(struct cg_str name)
 {
     static const struct cg_str names[] = {
-        {"x-http-method-override", 22},
-        {"x-http-method", 13},
-        {"x-method-override", 17},
         {"x-http-path-override", 20},
         {"x-http-host-override", 20},
         {"x-original-", 11},
@@ -57,10 +55,21 @@ static bool overrides_request(struct cg_str name)
         {"front-end-https", 15},
         {"x-middleware-", 13},
         {"x-invoke-", 9},
-        {"destination", 11},
         {"base-url", 8},
         {"request-uri", 11},
         {"http-url", 8},
+    };
+    return IS_SPELLING_OF(names, name);
+}
+
+/* … or for another method. Of an unsafe request they make another unsafe one. */
+static bool overrides_method(struct cg_str name)
+{
+    static const struct cg_str names[] = {
+        {"x-http-method-override", 22},
+        {"x-http-method", 13},
+        {"x-method-override", 17},
+        {"destination", 11},
     };
     return IS_SPELLING_OF(names, name);
 }
@@ -131,7 +140,7 @@ static bool is_forwarded(const struct cg_plan *plan, const struct cg_request_fac
 {
     if (is_ours(name) || cg_field_is_hop_by_hop(facts->fields, name))
         return false;
-    if (overrides_request(name) && cg_method_is_safe(facts->method))
+    if (overrides_target(name) || (overrides_method(name) && cg_method_is_safe(facts->method)))
         return false;
     if (plan->kind == CG_PLAN_LOOKUP &&
         (is_conditional(name) || (claims_address(name) && !is_keyed(plan, CG_PART_HEADER, name))))

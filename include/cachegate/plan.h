@@ -103,9 +103,10 @@ struct cg_str cg_forward_authority(const struct cg_plan *plan, const struct cg_r
 
 /*
  * The fields to send upstream: end-to-end ones; X-Forwarded-For/-Proto/-Host and Via set (client
- * ones replaced); method overrides, X-Original-URL and their like dropped for safe methods; for
- * LOOKUP also conditional fields, Range, claims of a client address and, with `forward: keyed`, all that is neither keyed nor
- * well known. Host and framing fields are not among them. False when there are too many fields.
+ * ones replaced); X-Original-URL and its like dropped, method overrides for safe methods; for LOOKUP
+ * also conditional fields, Range, claims of a client address and, with `forward: keyed`, all that is
+ * neither keyed nor well known. Host and framing fields are not among them. False when there are too
+ * many fields.
  */
 bool cg_forward_fields(const struct cg_plan *plan, const struct cg_request_facts *facts,
                        struct cg_str via, struct cg_arena *arena, struct cg_fields *ret_fields);
