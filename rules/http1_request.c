@@ -113,6 +113,8 @@ static bool is_host_name(struct cg_str name)
         char c = name.bytes[i];
         if (!cg_is_digit(c) && !cg_is_alpha(c) && c != '-' && c != '.' && c != '_' && c != '~')
             return false;
+        if (c == '.' && (i == 0 || name.bytes[i - 1] == '.')) /* a label is never empty */
+            return false;
     }
     return name.length > 0 && name.length <= HOST_BYTES_MAX;
 }

@@ -33,9 +33,9 @@ static bool add_variable(struct cg_str inside, cg_env_fn env, void *env_owner,
     bool has_default = cg_str_starts_with(behind, CG_STR(":-"));
     if (!is_variable_name(name) || (behind.length > 0 && !has_default)) {
         cg_problem_add(problems, CG_PROBLEM_ERROR, where,
-                       "`${%.*s}`: expected ${NAME} or ${NAME:-default}; write $${ for a literal "
+                       "`${%.*s`: expected ${NAME} or ${NAME:-default}; write $${ for a literal "
                        "${",
-                       CG_STR_SHOWN(inside));
+                       CG_STR_SHOWN(name)); /* a default may be a secret */
         return false;
     }
     char name_text[VARIABLE_NAME_BYTES_MAX + 1];
@@ -69,9 +69,9 @@ static bool add_interpolated(struct cg_str text, cg_env_fn env, void *env_owner,
         } else if (cg_str_starts_with(text, CG_STR("${"))) {
             size_t end = cg_str_find(text, '}');
             if (end == text.length) {
+                /* What follows may be half of a secret. */
                 cg_problem_add(problems, CG_PROBLEM_ERROR, where,
-                               "`%.*s`: the `${` is not closed; write $${ for a literal ${",
-                               CG_STR_SHOWN(text));
+                               "a `${` is not closed; write $${ for a literal ${");
                 return false;
             }
             if (!add_variable(cg_str_sub(text, 2, end - 2), env, env_owner, where, problems, buf))

@@ -123,7 +123,8 @@ class Poison(Journey):
         self.front.raw(b"GET /shared/fat HTTP/1.1\r\nHost: api.example\r\nConnection: close\r\n"
                        b"Content-Length: 4\r\n\r\nevil")
         self.assertNotIn(b"evil", self.ask(get("/shared/fat"))[2])
-        for query in ("a=1&a=2", "a=2&a=1", "a[]=1", "a=1;b=2", "a%3D1", "%61=1", "a=1&", "?a=1", "a=1%26b=2"):
+        for query in ("a=1&a=2", "a=2&a=1", "a[]=1", "a=1;b=2", "a%3D1", "%61=1", "a=1&", "?a=1",
+                      "a=1%26b=2"):
             answer = self.ask(get("/shared/q?" + query))[2].decode()
             again = self.ask(get("/shared/q?" + query))[2].decode()
             self.assertEqual(answer, again)
@@ -253,9 +254,11 @@ class Upstreams(Journey):
             self.assertIsNone(answer.field("set-cookie"))
 
     def test_vary_is_read_in_every_spelling(self):
-        for number, vary in enumerate(("*", "accept, *", "a,\t*", "\", *", "a b", ",".join("f%d" % i for i in range(99)))):
+        many = ",".join("f%d" % i for i in range(99))
+        for number, vary in enumerate(("*", "accept, *", "a,\t*", "\", *", "a b", many)):
             path = "/shared/vary%d" % number
-            self.origin.app.route("GET", path, lambda request, vary=vary: Reply(200, b"x", [("Vary", vary)]))
+            self.origin.app.route("GET", path,
+                                  lambda request, vary=vary: Reply(200, b"x", [("Vary", vary)]))
             self.front.get(path)
             self.assertPassed(self.front.get(path), "vary-any")
 
@@ -273,7 +276,8 @@ class Costs(Journey):
     def test_no_head_within_the_limits_costs_much(self):
         before = self.cpu_ms()
         many = ["X-%d: y" % i for i in range(90)]
-        for fields in ([*many, "Connection: " + "a," * 500], ["Cookie: " + ";".join("_ga%d=1" % i for i in range(2000))],
+        cookies = ";".join("_ga%d=1" % i for i in range(2000))
+        for fields in ([*many, "Connection: " + "a," * 500], ["Cookie: " + cookies],
                        ["Accept-Encoding: " + "a," * 14000], [*many, "Cache-Control: " + "a=1," * 7000]):
             for number in range(10):
                 self.front.raw(get("/shared/%d" % number, *fields))
@@ -345,7 +349,7 @@ class Secrets(Journey):
         cases = (
             'secret: ["%s"]', 'secret: {a: "%s"}', 'admin: {token: "%s with space"}', 'admin: {tokn: "%s"}',
             'admin: {token: ["%s"]}', 'store: {redis: "redis://:%s@host:1"}', 'upstream: "http://user:%s@host/"',
-            'upstream: "ftp://user:%s@host/"', 'secret: "%s\n', 'secret: "a" # %s\nsecret: "b"',
+            'upstream: "ftp://user:%s@host/"', 'secret: "a${%s"', 'admin: {token: "${ADMIN:%s}"}', 'secret: "%s\n', 'secret: "a" # %s\nsecret: "b"',
         )
         for number, text in enumerate(cases):
             with self.subTest(text):

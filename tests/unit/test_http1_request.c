@@ -120,6 +120,9 @@ Test(http1_request, host_is_there_once_and_sound)
         {"list", GET "host: a, b\r\n" END, CG_REFUSED_HOST},
         {"junk port", GET "host: a:b\r\n" END, CG_REFUSED_HOST},
         {"userinfo", GET "host: u@a\r\n" END, CG_REFUSED_HOST},
+        {"an empty label", GET "host: a..b\r\n" END, CG_REFUSED_HOST},
+        {"two dots at the end", GET "host: a.b..\r\n" END, CG_REFUSED_HOST},
+        {"a dot in front", GET "host: .a\r\n" END, CG_REFUSED_HOST},
     };
     RUN(rows);
 }
