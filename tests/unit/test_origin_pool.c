@@ -198,6 +198,23 @@ Test(origin_pool, request_that_may_have_been_done_is_not_sent_twice)
     asker_fini(&asker);
 }
 
+/* What left with the first connection may still be done. */
+Test(origin_pool, retry_that_finds_nobody_was_sent_all_the_same)
+{
+    struct peer p;
+    struct asker asker;
+    exchange_once(&p);
+    asker_init(&asker, &w, "PUT", "/retried");
+    ask(&asker);
+    WORLD_UNTIL(&w, (peer_pump(&p), p.got.length > 0));
+    close(w.listener);
+    w.listener = -1;
+    peer_close(&p);
+    EXPECT_END(&asker, CG_ORIGIN_REFUSED);
+    cr_expect(asker.sent);
+    asker_fini(&asker);
+}
+
 Test(origin_pool, reused_connection_that_dies_within_the_answer_is_a_cut)
 {
     struct peer p, second;
