@@ -341,6 +341,8 @@ static bool is_admin(const struct cg_request *request)
     struct cg_str token = request->machine->admin_token;
     struct cg_str sent = cg_fields_value(request->facts->fields, CG_STR("authorization"));
     struct cg_str scheme = CG_STR("Bearer ");
+    if (cg_fields_count(request->facts->fields, CG_STR("authorization")) != 1)
+        return false; /* two credentials are none, as at the admin API */
     if (cg_str_empty(token) || sent.length != scheme.length + token.length ||
         !cg_str_eq_ci(cg_str_sub(sent, 0, scheme.length), scheme))
         return false;

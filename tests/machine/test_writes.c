@@ -451,6 +451,9 @@ Test(writes, purge_method_needs_the_admin_token)
     cr_assert(
         world_got(world_asks(world, "PURGE", "/items/5", "authorization: Bearer sesamf", NULL), 405,
                   NULL, NULL));
+    cr_assert(world_got(world_asks(world, "PURGE", "/items/5",
+                                   "authorization: Bearer sesame\nauthorization: Bearer x", NULL),
+                        405, NULL, NULL));
     cr_assert(hits(world, "/items/5", NULL));
     cr_assert(
         world_got(world_asks(world, "PURGE", "/items/5", "authorization: Bearer sesame", NULL), 200,
