@@ -192,6 +192,17 @@ static bool read_fields(struct cg_reader *reader, struct cg_arena *arena, struct
     return true;
 }
 
+size_t cg_entry_decode_head(struct cg_str bytes, struct cg_entry *ret_entry)
+{
+    struct cg_reader reader = {.rest = bytes};
+    if (!read_numbers(&reader, ret_entry) || !read_instances(&reader, ret_entry))
+        return 0;
+    ret_entry->canonical = ret_entry->variant = ret_entry->vary = CG_STR("");
+    ret_entry->fields = (struct cg_fields){0};
+    ret_entry->body = CG_STR("");
+    return bytes.length - reader.rest.length;
+}
+
 bool cg_entry_decode(struct cg_str bytes, struct cg_arena *arena, struct cg_entry *ret_entry)
 {
     struct cg_reader reader = {.rest = bytes};

@@ -29,12 +29,12 @@ struct cg_entry {
     uint64_t lifetime_ms;    /* freshness lifetime */
     uint64_t stale_while_revalidate_ms;
     uint64_t stale_if_error_ms;
-    bool must_revalidate;    /* never served stale */
+    bool must_revalidate; /* never served stale */
     struct cg_epoch epoch;
     struct cg_instance instances[CG_INSTANCES_MAX];
     struct cg_token tokens[CG_INSTANCES_MAX];
     size_t instance_count;
-    uint32_t route;          /* index, for statistics only */
+    uint32_t route; /* index, for statistics only */
     unsigned status;
     struct cg_fields fields; /* what is replayed: no hop-by-hop, no Set-Cookie, no Age */
     struct cg_str body;
@@ -44,5 +44,11 @@ struct cg_entry {
 struct cg_blob *cg_entry_encode(const struct cg_entry *entry);
 /* False: not an entry. The entry borrows from `bytes`; its field list is in `arena`. */
 bool cg_entry_decode(struct cg_str bytes, struct cg_arena *arena, struct cg_entry *ret_entry);
+/*
+ * Only what stands before the texts: kind, times, epoch, instances, tokens, route and status. None
+ * of it spells out a request or an answer. Returns its length, or 0 when no entry begins like that;
+ * what follows is not looked at, and the texts of the result are empty.
+ */
+size_t cg_entry_decode_head(struct cg_str bytes, struct cg_entry *ret_entry);
 
 #endif

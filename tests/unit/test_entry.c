@@ -111,6 +111,25 @@ Test(entry, vary_marker_needs_no_status_and_no_body)
     cg_blob_unref(blob);
 }
 
+Test(entry, head_alone_tells_numbers_and_versions_but_no_text)
+{
+    struct cg_blob *blob = cg_entry_encode(&entry);
+    struct cg_entry back;
+    size_t length = AT_INSTANCES + 4 + 2 * 2 * CG_DIGEST_BYTES;
+    cr_expect_eq(cg_entry_decode_head(cg_blob_str(blob), &back), length);
+    cr_expect_eq(cg_entry_decode_head(cg_str_of(blob->bytes, length), &back), length);
+    cr_expect_eq(back.status, 404);
+    cr_expect_eq(back.lifetime_ms, UINT64_MAX);
+    cr_expect_eq(back.instance_count, 2);
+    cr_expect_arr_eq(back.tokens, entry.tokens, 2 * sizeof entry.tokens[0]);
+    cr_expect(cg_str_empty(back.canonical) && cg_str_empty(back.variant));
+    cr_expect(cg_str_empty(back.vary) && cg_str_empty(back.body));
+    cr_expect_eq(back.fields.count, 0);
+    for (size_t cut = 0; cut < length; cut++)
+        cr_expect_eq(cg_entry_decode_head(cg_str_of(blob->bytes, cut), &back), 0, "%zu", cut);
+    cg_blob_unref(blob);
+}
+
 Test(entry, cut_anywhere_it_is_not_an_entry)
 {
     struct cg_blob *blob = cg_entry_encode(&entry);
