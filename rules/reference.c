@@ -41,10 +41,11 @@ static struct cg_str merge(struct cg_str base, struct cg_str relative, struct cg
                            CG_STR_ARG(relative));
 }
 
-/* RFC 3986 5.2.4, for what cg_path_parse makes of it: a trailing slash does not matter. */
+/* RFC 3986 5.2.4, for what cg_path_parse makes of it: a trailing slash does not matter. Spaces,
+ * which some origins forget to encode, are encoded as clients do. */
 static struct cg_str remove_dots(struct cg_str path, struct cg_arena *arena)
 {
-    char *text = cg_arena_alloc(arena, path.length + 1);
+    char *text = cg_arena_alloc(arena, 3 * path.length + 1);
     size_t length = 0;
     struct cg_str rest = cg_str_skip(path, 1), segment;
     while (cg_str_split(&rest, '/', &segment)) {
@@ -56,9 +57,11 @@ static struct cg_str remove_dots(struct cg_str path, struct cg_arena *arena)
             continue;
         }
         text[length++] = '/';
-        if (segment.length > 0)
-            memcpy(text + length, segment.bytes, segment.length);
-        length += segment.length;
+        for (size_t i = 0; i < segment.length; i++) {
+            bool is_space = segment.bytes[i] == ' ';
+            memcpy(text + length, is_space ? "%20" : segment.bytes + i, is_space ? 3 : 1);
+            length += is_space ? 3 : 1;
+        }
     }
     return length == 0 ? CG_STR("/") : cg_str_of(text, length);
 }

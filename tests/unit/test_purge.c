@@ -285,6 +285,7 @@ Test(purge, locations_are_purged_on_the_host_that_was_asked)
     } rows[] = {
         {"/x/y", "path /x/y"},
         {"/x?y=1#z", "path /x"},
+        {"/x y/../a b", "path /a%20b"},
         {"http://api.test/x", "path /x"},
         {"https://API.test:8443/x", "path /x"},
         {"//api.test/x", "path /x"},
