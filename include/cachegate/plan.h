@@ -2,11 +2,12 @@
  * plan: one request, classified. A pure function of the ruleset and the request's bytes: what
  * `explain` prints and what the request machine acts on.
  *
- * The canonical request is: scheme, host, path (unreserved characters decoded, other escapes upper-cased,
+ * The canonical request is: scheme, host, path (unreserved characters decoded, other escapes
+ * upper-cased,
  * `%2F` kept), query (sorted by name unless the route says otherwise, filtered as `key.query`
  * says), key headers, key cookies, scope parts, identity digest: all length-prefixed, so no two
- * different requests spell the same. A cacheable miss forwards exactly that target, so what is keyed
- * is what is forwarded (DESIGN.md section 4).
+ * different requests spell the same. A cacheable miss forwards exactly that target, so what is
+ * keyed is what is forwarded (DESIGN.md section 4).
  */
 #ifndef CACHEGATE_PLAN_H
 #define CACHEGATE_PLAN_H
@@ -37,9 +38,9 @@ enum cg_plan_kind {
 };
 
 struct cg_identity {
-    bool present;          /* some source was sent */
-    uint8_t digest[32];    /* of the joined sources; of nothing for the anonymous partition */
-    struct cg_str user;    /* plain value of the source named `user`; empty when not sent */
+    bool present;       /* some source was sent */
+    uint8_t digest[32]; /* of the joined sources; of nothing for the anonymous partition */
+    struct cg_str user; /* plain value of the source named `user`; empty when not sent */
 };
 
 struct cg_plan {
@@ -47,16 +48,17 @@ struct cg_plan {
     enum cg_reason reason;
     struct cg_str detail; /* the field or part that the reason is about; may be empty */
     unsigned refuse_status;
-    const struct cg_route *route; /* NULL: none matched */
+    const struct cg_route *route;                   /* NULL: none matched */
     const struct cg_identity_rules *identity_rules; /* the ruleset's */
     struct cg_str captures[CG_HOLES_MAX];
     unsigned upstream;
     struct cg_path path;
     struct cg_query query; /* of `target`: filtered and sorted for LOOKUP, as sent otherwise */
     struct cg_identity identity;
-    bool head;         /* the method is HEAD */
+    bool head; /* the method is HEAD */
     bool has_range;
-    bool credentialed; /* carries a credential (identity sources included): matters for shared scope */
+    bool credentialed; /* carries a credential (identity sources included): matters for shared scope
+                        */
     struct cg_str target; /* to forward: canonical for LOOKUP, as sent otherwise */
     /* For LOOKUP only. */
     struct cg_str canonical;
@@ -72,8 +74,8 @@ void cg_plan_make(const struct cg_ruleset *ruleset, const struct cg_request_fact
 
 /*
  * Instances by kind. Own path: of an upstream, for every user and query. User: everything that is
- * partitioned by that identity (plain user value where the rules name one, else the digest); answers
- * of shared routes do not depend on it.
+ * partitioned by that identity (plain user value where the rules name one, else the digest);
+ * answers of shared routes do not depend on it.
  */
 void cg_instance_of_path(const struct cg_ruleset *ruleset, unsigned upstream,
                          const struct cg_path *path, struct cg_arena *arena,
@@ -103,10 +105,10 @@ struct cg_str cg_forward_authority(const struct cg_plan *plan, const struct cg_r
 
 /*
  * The fields to send upstream: end-to-end ones; X-Forwarded-For/-Proto/-Host and Via set (client
- * ones replaced); X-Original-URL and its like dropped, method overrides for safe methods; for LOOKUP
- * also conditional fields, Range, claims of a client address and, with `forward: keyed`, all that is
- * neither keyed nor well known. Host and framing fields are not among them. False when there are too
- * many fields.
+ * ones replaced); X-Original-URL and its like dropped, method overrides for safe methods; for
+ * LOOKUP also conditional fields, Range, claims of a client address and, with `forward: keyed`, all
+ * that is neither keyed nor well known. Host and framing fields are not among them. False when
+ * there are too many fields.
  */
 bool cg_forward_fields(const struct cg_plan *plan, const struct cg_request_facts *facts,
                        struct cg_str via, struct cg_arena *arena, struct cg_fields *ret_fields);
