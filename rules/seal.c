@@ -60,7 +60,7 @@ _Static_assert(sizeof(struct material) == 60, "derived as one run of bytes");
 
 /* ---- keys ---- */
 
-static EVP_KDF_CTX *create_kdf(int mode, const uint8_t *key, size_t length, const char *salt)
+static EVP_KDF_CTX *create_kdf(int mode, uint8_t key[32], char *salt)
 {
     char digest[] = "SHA256";
     OSSL_PARAM params[5], *next = params;
@@ -70,11 +70,9 @@ static EVP_KDF_CTX *create_kdf(int mode, const uint8_t *key, size_t length, cons
     CG_ASSERT(context != NULL);
     *next++ = OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode);
     *next++ = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0);
-    /* Parameters of libcrypto are never const, though it only reads these. */
-    *next++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)(uintptr_t)key, length);
+    *next++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, key, 32);
     if (salt != NULL)
-        *next++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)(uintptr_t)salt,
-                                                    strlen(salt));
+        *next++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, salt, strlen(salt));
     *next = OSSL_PARAM_construct_end();
     CG_ASSERT(EVP_KDF_CTX_set_params(context, params) == 1);
     return context;
@@ -92,16 +90,16 @@ static void expand(EVP_KDF_CTX *context, uint8_t *info, size_t info_length, uint
 
 static void derive_secret(struct keyed *keyed, const struct cg_secret *secret)
 {
-    static const char salt[] = "cachegate seal";
-    uint8_t pseudorandom[32];
+    char salt[] = "cachegate seal"; /* libcrypto takes no const parameters */
     uint8_t label[] = "cachegate seal secret id";
-    EVP_KDF_CTX *extract =
-        create_kdf(EVP_KDF_HKDF_MODE_EXTRACT_ONLY, secret->bytes, sizeof secret->bytes, salt);
+    uint8_t pseudorandom[32];
+    struct cg_secret copy = *secret;
+    EVP_KDF_CTX *extract = create_kdf(EVP_KDF_HKDF_MODE_EXTRACT_ONLY, copy.bytes, salt);
     CG_ASSERT(EVP_KDF_derive(extract, pseudorandom, sizeof pseudorandom, NULL) == 1);
     EVP_KDF_CTX_free(extract);
-    keyed->expand =
-        create_kdf(EVP_KDF_HKDF_MODE_EXPAND_ONLY, pseudorandom, sizeof pseudorandom, NULL);
+    keyed->expand = create_kdf(EVP_KDF_HKDF_MODE_EXPAND_ONLY, pseudorandom, NULL);
     OPENSSL_cleanse(pseudorandom, sizeof pseudorandom);
+    OPENSSL_cleanse(&copy, sizeof copy);
     expand(keyed->expand, label, sizeof label - 1, keyed->id, sizeof keyed->id);
     cg_keys_derive(secret, &keyed->keys);
 }
@@ -117,7 +115,7 @@ static void derive_material(const struct keyed *keyed, const uint8_t *identity, 
     if (identity != NULL)
         memcpy(info + sizeof label + 1, identity, IDENTITY_BYTES);
     memcpy(info + sizeof label + 1 + IDENTITY_BYTES, salt, CG_SEAL_SALT_BYTES);
-    expand(keyed->expand, info, sizeof info, ret_material->key, sizeof *ret_material);
+    expand(keyed->expand, info, sizeof info, (uint8_t *)ret_material, sizeof *ret_material);
 }
 
 struct cg_sealer *cg_sealer_create(const struct cg_secret *writing,
