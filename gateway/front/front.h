@@ -131,6 +131,8 @@ void cg_worker_log_refused(struct cg_worker *worker, const char *peer, const cha
 
 /* Ends the connections whose requests hold most when all of them hold too much. */
 void cg_uploads_bound(struct cg_worker *worker);
+/* Whether the machine may keep a body of that length beside those it keeps. */
+bool cg_uploads_take(const struct cg_worker *worker, size_t bytes);
 
 /* ---- downstream.c ---- */
 

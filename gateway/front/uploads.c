@@ -5,6 +5,9 @@
  * sum: one HTTP/2 connection may bring a hundred at once. So what connections hold is added up in
  * every tick, and when it is too much, those that hold most are ended. Between two ticks it may
  * be more, by what the network brings in that time.
+ *
+ * The machine keeps a body until its request is done, also when the client has left. It is asked
+ * for no more of that than the same amount again.
  */
 #include "gateway/front/front.h"
 
@@ -39,6 +42,12 @@ static size_t share_of(const struct cg_worker *worker)
     size_t share = limits->request_bodies_max / worker->server->settings->threads;
     size_t least = 2 * (limits->request_body_max + limits->request_head_max);
     return share > least ? share : least;
+}
+
+bool cg_uploads_take(const struct cg_worker *worker, size_t bytes)
+{
+    size_t share = share_of(worker), kept = worker->machine.kept_bytes;
+    return bytes == 0 || (kept < share && bytes <= share - kept);
 }
 
 /* What all hold, and what the one holds that holds most. */

@@ -46,6 +46,7 @@ struct cg_machine {
     uint64_t writer_count;
     struct cg_flights *flights; /* owned */
     size_t live;                /* requests and flights that exist; 0 means drained */
+    size_t kept_bytes;          /* bodies that requests keep, also for clients that left */
 };
 
 void cg_machine_init(struct cg_machine *machine); /* after the other members were set */

@@ -39,6 +39,8 @@ static void destroy(struct cg_request *request)
 {
     CG_ASSERT(request->finished && request->client == NULL && request->flight == NULL);
     cg_timer_disarm(request->machine->clock, &request->timer);
+    if (request->kept)
+        request->machine->kept_bytes -= request->facts->body.length;
     cg_blob_unref(request->entry_blob);
     cg_bans_unref(request->bans);
     cg_buf_fini(&request->sending);
@@ -125,6 +127,7 @@ void cg_machine_init(struct cg_machine *machine)
     machine->flights = calloc(1, sizeof(*machine->flights));
     CG_ASSERT(machine->flights != NULL);
     machine->live = 0;
+    machine->kept_bytes = 0;
 }
 
 void cg_machine_fini(struct cg_machine *machine)
@@ -213,6 +216,7 @@ void cg_request_keep(struct cg_request *request)
     };
     request->facts = own;
     request->kept = true;
+    request->machine->kept_bytes += own->body.length;
     /* Planning is a pure function, so this is the same plan, now over our own bytes. */
     cg_plan_make(request->machine->ruleset, own, false, arena, &request->plan);
 }

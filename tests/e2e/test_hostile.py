@@ -8,7 +8,7 @@ import unittest
 
 import h2_abuse
 from harness import (ADMIN_TOKEN, EchoApp, Gateway, Journey, Reply, binary, exchange_raw, main,
-                     sanitizer, split_answers)
+                     sanitizer, split_answers, wait_until)
 
 RULES = """
 defaults: { ttl: 60s }
@@ -328,6 +328,22 @@ class Costs(Journey):
         front.wait_line("limits.request_bodies")
         self.assertEqual(front.request("POST", "/up", body=b"x" * 1_000_000).status, 200)
         self.assertEqual(self.origin.count("/up"), 1)
+
+    def test_uploads_of_clients_that_left_leave_memory_for_others(self):
+        front = self.gateway(self.origin, RULES, threads=1, config={
+            "limits": {"request_body": "1MB", "request_bodies": "1MB"}})
+        body = b"x" * 1_000_000
+        gates = [self.origin.hold("/up"), self.origin.hold("/up")]
+        for gate in gates:
+            with socket.create_connection(front.address.rsplit(":", 1)) as client:
+                client.sendall(b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + body)
+                gate.wait_arrived()
+        self.assertEqual(front.client().request("POST", "/up", body=body).status, 503)
+        self.assertEqual(front.get("/shared/1").status, 200)
+        for gate in gates:
+            gate.release()
+        wait_until(lambda: front.client().request("POST", "/up", body=body).status == 200,
+                   "there is room again")
 
     def test_a_proxy_line_is_read_once_and_strictly(self):
         front = self.gateway(self.origin, RULES, listen=[], config={
