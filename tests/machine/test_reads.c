@@ -99,6 +99,25 @@ Test(reads, waiters_of_an_answer_that_may_not_be_shared_fetch_for_themselves)
     world_destroy(world);
 }
 
+Test(reads, cookie_of_a_shared_answer_is_for_the_one_who_fetched_it)
+{
+    struct world *world = world_create("routes:\n"
+                                       "  - match: GET /items/**\n"
+                                       "    ttl: 60s\n"
+                                       "    scope: shared\n"
+                                       "    override: [set-cookie]\n");
+    struct world_client *founder = world_gets(world, "/items/1");
+    struct world_client *follower = world_gets(world, "/items/1");
+    world_origin_answers(world_asked(world), 200, "set-cookie: sid=1", "one");
+    struct world_client *late = world_gets(world, "/items/1");
+    cr_assert_str_eq(world_field(founder, "set-cookie"), "sid=1");
+    cr_assert(world_got(follower, 200, "one", "collapsed"));
+    cr_assert_str_eq(world_field(follower, "set-cookie"), "");
+    cr_assert(world_got(late, 200, "one", "hit"));
+    cr_assert_str_eq(world_field(late, "set-cookie"), "");
+    world_destroy(world);
+}
+
 Test(reads, waiters_that_select_another_variant_fetch_for_themselves)
 {
     struct world *world = world_create(rules);
