@@ -154,6 +154,17 @@ struct cg_bans *cg_bans_append(const struct cg_bans *bans, const struct cg_ban *
     return next;
 }
 
+struct cg_bans *cg_bans_restore(struct cg_epoch epoch, const struct cg_ban *added, size_t count,
+                                int64_t now_ms)
+{
+    CG_ASSERT(count <= CG_BANS_MAX && count <= epoch.counter);
+    uint64_t first = epoch.counter - count;
+    struct cg_bans *bans = bans_create(epoch, first, count);
+    for (size_t i = 0; i < count; i++)
+        bans->items[bans->count++] = ban_create(&added[i], first + i + 1, now_ms);
+    return bans;
+}
+
 struct cg_epoch cg_bans_epoch(const struct cg_bans *bans)
 {
     return bans->epoch;

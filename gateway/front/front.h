@@ -158,7 +158,7 @@ struct cg_downstream {
     size_t client_count;
     uint64_t requests; /* ever begun */
     uint64_t bytes_done;
-    size_t held_bytes; /* by requests, when uploads.c last looked */
+    size_t held_bytes;           /* by requests, when uploads.c last looked */
     char peer[CG_PEER_TEXT_MAX]; /* "" until asked for */
     /* Monotonic times; 0 is not running. */
     int64_t stage_since_ms;

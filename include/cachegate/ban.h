@@ -37,6 +37,12 @@ struct cg_bans *cg_bans_unref(struct cg_bans *bans);
  */
 struct cg_bans *cg_bans_append(const struct cg_bans *bans, const struct cg_ban *added, size_t count,
                                int64_t now_ms, uint64_t horizon_ms);
+/*
+ * The snapshot of a history kept elsewhere, which ends at `epoch` with these `count` bans (at most
+ * CG_BANS_MAX and epoch.counter), oldest first; what was stored before the first of them is dead.
+ */
+struct cg_bans *cg_bans_restore(struct cg_epoch epoch, const struct cg_ban *added, size_t count,
+                                int64_t now_ms);
 struct cg_epoch cg_bans_epoch(const struct cg_bans *bans);
 size_t cg_bans_count(const struct cg_bans *bans);
 /* Whether an answer to that path and query, stored under `epoch`, is covered. */

@@ -36,6 +36,7 @@ void cg_key_of(const struct cg_keys *keys, struct cg_str canonical, struct cg_st
 /* HMAC-SHA-256 of length-prefixed parts. */
 void cg_identity_digest(const struct cg_keys *keys, struct cg_str joined, uint8_t ret_digest[32]);
 /* XXH3-128 of bytes under the instance seed. */
-void cg_instance_of(const struct cg_keys *keys, struct cg_str name, struct cg_instance *ret_instance);
+void cg_instance_of(const struct cg_keys *keys, struct cg_str name,
+                    struct cg_instance *ret_instance);
 
 #endif

@@ -23,20 +23,21 @@ struct cg_purge_set {
     size_t instance_count;
     struct cg_ban *bans;
     size_t ban_count;
-    unsigned widened;      /* clauses that became open because a value was missing */
+    unsigned widened;             /* clauses that became open because a value was missing */
     struct cg_str widened_detail; /* the first one: which value, and why */
 };
 
 /* What the upstream answered, as far as it is known. */
 struct cg_write_answer {
-    bool known;      /* false: timeout, cut before the head, nobody knows */
-    unsigned status; /* when known */
+    bool known;                     /* false: timeout, cut before the head, nobody knows */
+    unsigned status;                /* when known */
     const struct cg_fields *fields; /* NULL when not known */
     struct cg_str body;
     bool body_complete; /* false: larger than the capture limit, or cut */
 };
 
-/* Whether {response.…} values or conditions need the answer's body before purging can be decided. */
+/* Whether {response.…} values or conditions need the answer's body before purging can be decided.
+ */
 bool cg_purge_needs_answer_body(const struct cg_plan *plan);
 /* 2xx, 3xx, 5xx and unknown outcomes purge; 4xx and 1xx do not. */
 bool cg_purge_applies(const struct cg_write_answer *answer);
@@ -74,8 +75,8 @@ void cg_purge_of_group(const struct cg_ruleset *ruleset, const struct cg_group *
                        const struct cg_str *values, struct cg_arena *arena,
                        struct cg_purge_set *set);
 /*
- * The plain value of the source named `user`; where none is and there is one source, its value; with
- * several sources nobody can be named, and everything is purged, which counts as widened.
+ * The plain value of the source named `user`; where none is and there is one source, its value;
+ * with several sources nobody can be named, and everything is purged, which counts as widened.
  */
 void cg_purge_of_user(const struct cg_ruleset *ruleset, struct cg_str user, struct cg_arena *arena,
                       struct cg_purge_set *set);

@@ -13,19 +13,19 @@
 
 enum cg_verdict_kind {
     CG_VERDICT_HIT,
-    CG_VERDICT_STALE,     /* serve it and refresh it: inside stale-while-revalidate */
-    CG_VERDICT_SELECT,    /* a Vary marker: look again under key(canonical, signature) */
-    CG_VERDICT_MISS,      /* fetch and store */
-    CG_VERDICT_PASS,      /* a version is busy: fetch, do not store, do not join */
+    CG_VERDICT_STALE,  /* serve it and refresh it: inside stale-while-revalidate */
+    CG_VERDICT_SELECT, /* a Vary marker: look again under key(canonical, signature) */
+    CG_VERDICT_MISS,   /* fetch and store */
+    CG_VERDICT_PASS,   /* a version is busy: fetch, do not store, do not join */
 };
 
 struct cg_verdict {
     enum cg_verdict_kind kind;
     enum cg_reason reason;
-    uint64_t age_s;           /* current age (RFC 9111 4.2.3), for HIT and STALE */
-    int64_t ttl_s;            /* seconds left, negative when stale */
-    bool usable_if_error;     /* MISS: expired by time but valid by version, and inside
-                                 stale-if-error: keep it in case the upstream fails */
+    uint64_t age_s;       /* current age (RFC 9111 4.2.3), for HIT and STALE */
+    int64_t ttl_s;        /* seconds left, negative when stale */
+    bool usable_if_error; /* MISS: expired by time but valid by version, and inside
+                             stale-if-error: keep it in case the upstream fails */
 };
 
 /*
@@ -54,7 +54,8 @@ struct cg_storable {
 /* `request_at_ms` and `response_at_ms`: when the request left and the head arrived. */
 void cg_storable_of(const struct cg_plan *plan, const struct cg_request_facts *facts,
                     unsigned status, const struct cg_fields *fields, int64_t request_at_ms,
-                    int64_t response_at_ms, struct cg_arena *arena, struct cg_storable *ret_storable);
+                    int64_t response_at_ms, struct cg_arena *arena,
+                    struct cg_storable *ret_storable);
 /* The fields that are stored: without hop-by-hop, Set-Cookie, Age, framing and our own ones. */
 bool cg_stored_fields(const struct cg_fields *fields, struct cg_arena *arena,
                       struct cg_fields *ret_fields);
@@ -62,15 +63,15 @@ bool cg_stored_fields(const struct cg_fields *fields, struct cg_arena *arena,
 /* ---- what the client is told ---- */
 
 struct cg_reply_facts {
-    bool hit; /* answered from the store */
-    enum cg_reason reason;    /* of the verdict or plan */
+    bool hit;                  /* answered from the store */
+    enum cg_reason reason;     /* of the verdict or plan */
     enum cg_reason not_stored; /* forwarded: STORED, or why not; NOT_STORABLE for passes */
-    struct cg_str detail;     /* of the plan, may be empty */
+    struct cg_str detail;      /* of the plan, may be empty */
     int64_t ttl_s;
     uint64_t age_s;
-    bool collapsed;           /* waited for another request's fetch */
-    unsigned forward_status;  /* upstream's status when it differs from what is sent; 0: none */
-    struct cg_str via;        /* our pseudonym, also the name in Cache-Status */
+    bool collapsed;          /* waited for another request's fetch */
+    unsigned forward_status; /* upstream's status when it differs from what is sent; 0: none */
+    struct cg_str via;       /* our pseudonym, also the name in Cache-Status */
 };
 
 /*

@@ -49,7 +49,8 @@ static inline bool cg_epoch_eq(struct cg_epoch a, struct cg_epoch b)
 
 bool cg_instance_eq(const struct cg_instance *a, const struct cg_instance *b);
 bool cg_token_eq(const struct cg_token *a, const struct cg_token *b);
-/* True when both have `count` CURRENT versions with equal tokens: the condition to share a fetch. */
+/* True when both have `count` CURRENT versions with equal tokens: the condition to share a fetch.
+ */
 bool cg_versions_same(const struct cg_version *a, const struct cg_version *b, size_t count);
 /* True when all are CURRENT. */
 bool cg_versions_concrete(const struct cg_version *versions, size_t count);

@@ -22,7 +22,8 @@ static const char rules[] = "defaults: {ttl: 5m}\n"
                             "  - match: POST /w/**\n"
                             "    invalidate: []\n";
 
-static const char *const texts[] = {"x", "X", "7", "07", "x y", "a/b", "*", "{x}", "x&r=1", ".", ""};
+static const char *const texts[] = {"x", "X",   "7",     "07", "x y", "a/b",
+                                    "*", "{x}", "x&r=1", ".",  ""};
 enum { TEXTS = sizeof texts / sizeof texts[0] };
 static const char *const groups[] = {"one", "two", "rest", "fold"};
 
