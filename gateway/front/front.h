@@ -68,7 +68,7 @@ struct cg_server {
     struct cg_worker *workers;
     size_t worker_count;
     _Atomic size_t connection_count; /* over all threads */
-    pthread_mutex_t lock;            /* for `changed` only; what changed is atomic */
+    pthread_mutex_t lock;            /* for `changed`, and held while orders are sent */
     pthread_cond_t changed;
 };
 

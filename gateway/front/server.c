@@ -132,10 +132,13 @@ const char *cg_server_addresses(const struct cg_server *server)
     return server->addresses == NULL ? "" : server->addresses;
 }
 
+/* Under the lock: a worker that ends takes its queue apart, and asks for the lock before. */
 static void order(struct cg_server *server, enum cg_orders orders)
 {
+    pthread_mutex_lock(&server->lock);
     for (size_t i = 0; i < server->worker_count; i++)
         cg_worker_order(&server->workers[i], orders);
+    pthread_mutex_unlock(&server->lock);
 }
 
 void cg_server_drain(struct cg_server *server, uint32_t timeout_ms)
