@@ -17,20 +17,27 @@ struct cg_secret {
 
 struct cg_key {
     uint8_t id[CG_DIGEST_BYTES];
+    uint32_t route; /* index in the ruleset: for readable names only, keys are compared by id */
 };
 
-/* Everything derived from the secret, once (HMAC-SHA-256 with a label each). */
+/* A SHA-256 in progress; opaque. */
+struct cg_sha256_state {
+    uint64_t words[14];
+};
+
+/* Everything derived from the secret, once (HMAC-SHA-256 with a label each). The identity key is
+ * kept as the two half-done digests of its HMAC: each request needs one. */
 struct cg_keys {
     uint64_t request_seed;
     uint64_t instance_seed;
-    uint8_t identity_key[32];
+    struct cg_sha256_state identity_inner, identity_outer;
 };
 
 /* A secret from text of any length (SHA-256). */
 void cg_secret_from_text(struct cg_str text, struct cg_secret *ret_secret);
 void cg_keys_derive(const struct cg_secret *secret, struct cg_keys *ret_keys);
 
-/* The key of canonical bytes; `variant` is empty, or the signature of a Vary selection. */
+/* The id of canonical bytes, `route` left as it is; `variant` is empty, or the signature of a Vary selection. */
 void cg_key_of(const struct cg_keys *keys, struct cg_str canonical, struct cg_str variant,
                struct cg_key *ret_key);
 /* HMAC-SHA-256 of length-prefixed parts. */

@@ -2,6 +2,7 @@
 #include "cachegate/reason.h"
 
 #include <criterion/criterion.h>
+#include <openssl/hmac.h>
 #include <string.h>
 
 static struct cg_keys keys_of(const char *text)
@@ -40,11 +41,30 @@ Test(key, what_is_derived_depends_on_the_secret_and_on_its_use)
     struct cg_keys a = keys_of("a"), again = keys_of("a"), b = keys_of("b");
     cr_expect_eq(a.request_seed, again.request_seed);
     cr_expect_eq(a.instance_seed, again.instance_seed);
-    cr_expect_arr_eq(a.identity_key, again.identity_key, 32);
+    cr_expect_arr_eq(&a.identity_inner, &again.identity_inner, sizeof a.identity_inner);
     cr_expect_neq(a.request_seed, a.instance_seed);
     cr_expect_neq(a.request_seed, b.request_seed);
     cr_expect_neq(a.instance_seed, b.instance_seed);
-    cr_expect_arr_neq(a.identity_key, b.identity_key, 32);
+    cr_expect_arr_neq(&a.identity_inner, &b.identity_inner, sizeof a.identity_inner);
+    cr_expect_arr_neq(&a.identity_outer, &b.identity_outer, sizeof a.identity_outer);
+}
+
+/* The digest is taken up half-way, which must not show. */
+Test(key, an_identity_digest_is_an_hmac_of_any_length)
+{
+    struct cg_secret secret;
+    struct cg_keys keys = keys_of("a");
+    uint8_t key[32], expected[32], got[32];
+    char text[300];
+    cg_secret_from_text(CG_STR("a"), &secret);
+    HMAC(EVP_sha256(), secret.bytes, 32, (const unsigned char *)"cachegate identity", 18, key,
+         NULL);
+    memset(text, 'x', sizeof text);
+    for (size_t length = 0; length <= sizeof text; length++) {
+        HMAC(EVP_sha256(), key, 32, (const unsigned char *)text, length, expected, NULL);
+        cg_identity_digest(&keys, cg_str_of(text, length), got);
+        cr_expect_arr_eq(got, expected, 32, "%zu bytes", length);
+    }
 }
 
 Test(key, a_key_depends_on_request_variant_and_secret)
