@@ -181,7 +181,8 @@ static void close_worker(struct cg_worker *worker)
     if (worker->date != NULL)
         h2o_mem_release_shared(worker->date);
     h2o_multithread_queue_t *queue = worker->context.queue;
-    /* Orders are seen before they are sent through the queue: whoever sends must be done with it. */
+    /* Orders are seen before they are sent through the queue: whoever sends must be done with it.
+     */
     pthread_mutex_lock(&worker->server->lock);
     pthread_mutex_unlock(&worker->server->lock);
     h2o_multithread_unregister_receiver(queue, &worker->receiver);

@@ -239,6 +239,7 @@ static void put_in_store(struct cg_flight *flight)
         fill(flight, key, &marker, on_marker_filled);
         cg_key_of(&flight->machine->ruleset->keys, plan->canonical, flight->signature,
                   &flight->variant_key);
+        flight->variant_key.route = plan->key.route;
         key = &flight->variant_key;
     }
     fill(flight, key, &entry, on_filled);

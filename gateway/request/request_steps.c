@@ -126,6 +126,7 @@ static enum cg_step_result select_variant(struct cg_request *request)
         cg_vary_signature(request->entry.vary, request->facts->fields, &request->arena);
     cg_key_of(&request->machine->ruleset->keys, request->plan.canonical, request->variant,
               &request->variant_key);
+    request->variant_key.route = request->plan.key.route;
     cg_request_go(request, CG_REQUEST_lookup);
     return CG_CONTINUE;
 }

@@ -37,7 +37,8 @@ struct cg_keys {
 void cg_secret_from_text(struct cg_str text, struct cg_secret *ret_secret);
 void cg_keys_derive(const struct cg_secret *secret, struct cg_keys *ret_keys);
 
-/* The id of canonical bytes, `route` left as it is; `variant` is empty, or the signature of a Vary selection. */
+/* The id of canonical bytes, `route` left as it is; `variant` is empty, or the signature of a Vary
+ * selection. */
 void cg_key_of(const struct cg_keys *keys, struct cg_str canonical, struct cg_str variant,
                struct cg_key *ret_key);
 /* HMAC-SHA-256 of length-prefixed parts. */

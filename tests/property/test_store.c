@@ -71,7 +71,7 @@ static struct cg_instance instance_of(size_t name)
 
 static struct cg_key key_of(size_t name)
 {
-    struct cg_key key = {{0}};
+    struct cg_key key = {0};
     key.id[3] = (uint8_t)(1 + name);
     return key;
 }

@@ -44,7 +44,7 @@ static void on_done(void *owner, enum cg_store_result result)
 static enum cg_store_result fill(uint32_t name, size_t length)
 {
     static const char zeros[BOUND];
-    struct cg_key key = {{0}};
+    struct cg_key key = {0};
     enum cg_store_result result = CG_STORE_UNAVAILABLE;
     memcpy(key.id, &name, sizeof name);
     struct cg_blob *blob = cg_blob_create(cg_str_of(zeros, length));
@@ -67,7 +67,7 @@ static void on_view(void *owner, const struct cg_store_view *view)
 
 static bool is_stored(uint32_t name)
 {
-    struct cg_key key = {{0}};
+    struct cg_key key = {0};
     struct cg_instance instance = {{0}};
     struct found found;
     memcpy(key.id, &name, sizeof name);
@@ -84,7 +84,7 @@ static struct cg_instance instance_of(uint32_t name)
 
 static struct cg_version version_of(uint32_t name)
 {
-    struct cg_key key = {{0}};
+    struct cg_key key = {0};
     struct cg_instance instance = instance_of(name);
     struct found found;
     store->port->lookup(store, &key, &instance, 1, on_view, &found);
