@@ -85,6 +85,9 @@ struct cg_refusal cg_facts_of(struct cg_downstream *connection, h2o_req_t *reque
         refusal = check_http1(connection, request, limits->request_head_max);
     if (refusal.status == 0)
         refusal = take_fields(limits, request, fields);
+    if (refusal.status == 0 && request->entity.len > limits->request_body_max)
+        return (struct cg_refusal){413, CG_REASON_BODY_TOO_LARGE,
+                                   "the request's body is too large"};
     if (refusal.status == 0 && !cg_uploads_take(connection->worker, request->entity.len))
         return (struct cg_refusal){503, CG_REASON_BODY_TOO_LARGE,
                                    "requests in progress hold limits.request_bodies"};

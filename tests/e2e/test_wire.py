@@ -133,11 +133,14 @@ class Http1(Journey):
         body = exchange_raw(front.address, request("POST", fields=(
             "Host: a", "Content-Length: 5000", "Connection: close")) + b"x" * 5000, half_close=True)
         self.assertEqual(split_answers(body)[0][0], 413)
+        for length, expected in ((1024, 200), (1025, 413), (2048, 413)):
+            self.assertEqual(curl("--http2-prior-knowledge", "--data", "x" * length,
+                                  "http://%s/up" % front.address).status, expected, length)
         many = front.get("/plain", headers={"X-%d" % number: "1" for number in range(30)})
         self.assertEqual(many.status, 431)
         large = front.get("/plain", headers={"X-Large": "x" * 3000})
         self.assertEqual(large.status, 431)
-        self.assertEqual(self.origin.count(), 0)
+        self.assertEqual(self.origin.count(), 1)
         self.assertMiss(front.get("/plain"))
 
 
