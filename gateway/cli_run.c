@@ -4,6 +4,7 @@
 #include "gateway/cli.h"
 #include "gateway/front/server.h"
 #include "gateway/store/memory.h"
+#include "gateway/store/redis_store.h"
 #include "gateway/upstream/origin.h"
 
 #include <malloc.h>
@@ -18,7 +19,8 @@
 /* All that a running gateway consists of, in the order in which it is made. */
 struct gateway {
     const struct cg_settings *settings;
-    struct cg_memory *memory;
+    struct cg_memory *memory; /* NULL with Redis */
+    struct cg_redis *redis;   /* NULL without */
     struct cg_upstreams *upstreams;
     struct cg_book *book;
     struct cg_server_hooks hooks;
@@ -32,14 +34,18 @@ static struct cg_store *open_store(void *owner, struct st_h2o_context_t *context
                                    struct cg_clock *clock)
 {
     struct gateway *gateway = owner;
-    (void)context; /* the embedded store needs no loop */
+    if (gateway->redis != NULL)
+        return cg_redis_open(gateway->redis, context, clock);
     return cg_memory_open(gateway->memory, clock);
 }
 
 static void close_store(void *owner, struct cg_store *store)
 {
-    (void)owner;
-    cg_memory_close(store);
+    struct gateway *gateway = owner;
+    if (gateway->redis != NULL)
+        cg_redis_close(store);
+    else
+        cg_memory_close(store);
 }
 
 static struct cg_origin *open_origin(void *owner, struct st_h2o_context_t *context,
@@ -76,14 +82,25 @@ static bool fail(const char *what, char *error)
     return false;
 }
 
+static bool make_store(struct gateway *gateway, const struct cg_settings *settings, char **error)
+{
+    uint64_t random;
+    if (settings->redis_url != NULL) {
+        gateway->redis = cg_redis_create(settings, error);
+        return gateway->redis != NULL;
+    }
+    CG_ASSERT(RAND_bytes((unsigned char *)&random, sizeof random) == 1);
+    gateway->memory =
+        cg_memory_create(settings->memory_bytes, settings->ruleset->lifetime_max_ms, random);
+    return true;
+}
+
 static bool start(struct gateway *gateway, const struct cg_settings *settings)
 {
     char *error = NULL;
-    uint64_t random;
-    CG_ASSERT(RAND_bytes((unsigned char *)&random, sizeof random) == 1);
     gateway->settings = settings;
-    gateway->memory =
-        cg_memory_create(settings->memory_bytes, settings->ruleset->lifetime_max_ms, random);
+    if (!make_store(gateway, settings, &error))
+        return fail("redis", error);
     gateway->upstreams = cg_upstreams_create(settings, &error);
     if (gateway->upstreams == NULL)
         return fail("upstream", error);
@@ -123,6 +140,7 @@ static void end(struct gateway *gateway)
     if (gateway->upstreams != NULL)
         gateway->upstreams = cg_upstreams_destroy(gateway->upstreams);
     gateway->memory = cg_memory_destroy(gateway->memory);
+    gateway->redis = cg_redis_destroy(gateway->redis);
 }
 
 static void log_ready(const struct gateway *gateway)

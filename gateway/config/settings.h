@@ -89,11 +89,13 @@ struct cg_settings {
     struct cg_upstream_settings *upstreams;
     size_t upstream_count;
     uint32_t threads;
-    bool cache_enabled;      /* `cache: off`: everything passes; writes purge all the same */
-    char *redis_url;         /* parsed by its own driver; NULL: the embedded store */
-    size_t memory_bytes;     /* of the embedded store, entries and versions */
-    size_t entry_bytes_max;  /* a larger answer is passed on, not stored */
-    struct cg_secret secret; /* of the deployment; random per process when none is given */
+    bool cache_enabled;        /* `cache: off`: everything passes; writes purge all the same */
+    char *redis_url;           /* parsed by its own driver; NULL: the embedded store */
+    char *store_namespace;     /* what all keys in Redis begin with */
+    uint32_t store_timeout_ms; /* of a command to Redis */
+    size_t memory_bytes;       /* of the embedded store, entries and versions */
+    size_t entry_bytes_max;    /* a larger answer is passed on, not stored */
+    struct cg_secret secret;   /* of the deployment; random per process when none is given */
     bool secret_given;
     struct cg_limits limits;
     char *log_level; /* error, warn, info, debug */

@@ -1,4 +1,5 @@
 #include "cachegate/assert.h"
+#include "cachegate/redis_url.h"
 #include "gateway/config/settings_build.h"
 
 #include <errno.h>
@@ -94,14 +95,29 @@ static void read_admin_token(const struct cg_settings_build *build)
     build->settings->admin_token = cg_arena_copy(build->arena, token);
 }
 
+/* The driver parses it again; here it is refused while the operator can still be told where. */
+static void read_redis(const struct cg_settings_build *build)
+{
+    const char *folder, *why;
+    struct cg_redis_url url;
+    struct cg_str text;
+    const struct cg_node *redis = cg_settings_find(build, "", build->root, "store.redis", &folder);
+    if (redis == NULL || !cg_settings_text(build, redis, "a URL", &text))
+        return;
+    if (!cg_redis_url_parse(text, build->arena, &url, &why)) {
+        cg_problem_add(build->problems, CG_PROBLEM_ERROR, redis, "%s", why);
+        return;
+    }
+    build->settings->redis_url = cg_option_text(text, build->arena);
+    if (!build->settings->secret_given)
+        cg_problem_add(build->problems, CG_PROBLEM_WARNING, redis,
+                       "without `secret` every start makes its own: no gateway finds what another "
+                       "one, or an earlier start, has stored");
+}
+
 void cg_settings_read_secrets(const struct cg_settings_build *build)
 {
-    const char *folder;
     read_deployment_secret(build);
     read_admin_token(build);
-    const struct cg_node *redis = cg_settings_find(build, "", build->root, "store.redis", &folder);
-    if (redis != NULL)
-        cg_problem_add(build->problems, CG_PROBLEM_ERROR, redis,
-                       "the Redis store is not built into this version; leave store.redis out to "
-                       "use the embedded store");
+    read_redis(build);
 }

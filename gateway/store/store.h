@@ -93,6 +93,8 @@ struct cg_store_port {
     void (*ban)(struct cg_store *store, const struct cg_ban *bans, size_t count,
                 cg_store_done_fn answer, void *owner);
     void (*flush)(struct cg_store *store, cg_store_done_fn answer, void *owner);
+    /* Others can read what it keeps: the machines seal entries before they fill (seal.h). */
+    bool seals;
     void (*stats)(struct cg_store *store, struct cg_store_stats *ret_stats);
     void (*health)(struct cg_store *store, struct cg_store_health *ret_health);
 };

@@ -78,10 +78,14 @@ class Check(Journey):
         empty = self.write("empty.yaml", "")
         self.assertIn("nothing is cached", cli("check", "--rules", empty)[1])
 
-    def test_redis_is_refused_with_a_remedy_and_without_its_url(self):
-        err = cli("check", "-c", FINANCE, "--redis", "redis://:hunter2@h/0", status=1)[1]
-        self.assertIn("not built into this version", err)
-        self.assertNotIn("hunter2", err)
+    def test_a_redis_url_is_refused_with_a_remedy_and_never_shown(self):
+        for url, sentence in (("redis+cluster://:hunter2@h/0", "not built into this version"),
+                              ("redis://:hunter2@h/zero", "the database must be a number"),
+                              ("redis://:hunter2@", "the host is missing"),
+                              ("tcp://:hunter2@h", "must begin with redis://")):
+            err = cli("check", "-c", FINANCE, "--redis", url, status=1)[1]
+            self.assertIn(sentence, err)
+            self.assertNotIn("hunter2", err)
 
     def test_a_missing_file_is_named(self):
         self.assertIn("nowhere.yaml", cli("check", "-c", "nowhere.yaml", status=1)[1])

@@ -1,0 +1,270 @@
+#include <stdlib.h>
+
+#include "cachegate/assert.h"
+#include "gateway/base/clock.h"
+#include "gateway/store/redis_parts.h"
+
+/*
+ * The epoch is `<16 hex: generation>:<counter>:<run id>`, a ban `<generation>:<counter>:` and its
+ * two texts with their lengths. The script (redis_script.c) writes both.
+ */
+struct record {
+    struct cg_epoch epoch;
+    struct cg_ban ban;
+};
+
+struct cg_str cg_redis_epoch_write(struct cg_epoch epoch, const char *run_id,
+                                   char room[CG_REDIS_KEY_MAX])
+{
+    int length =
+        snprintf(room, CG_REDIS_KEY_MAX, "%016llx:%llu:%s", (unsigned long long)epoch.generation,
+                 (unsigned long long)epoch.counter, run_id);
+    CG_ASSERT(length > 0 && length < CG_REDIS_KEY_MAX);
+    return cg_str_of(room, (size_t)length);
+}
+
+bool cg_redis_epoch_read(struct cg_str text, struct cg_epoch *ret_epoch, struct cg_str *ret_run_id)
+{
+    struct cg_epoch epoch = {0};
+    if (text.length < 18 || text.bytes[16] != ':')
+        return false;
+    for (size_t i = 0; i < 16; i++) {
+        int digit = cg_hex_digit(text.bytes[i]);
+        if (digit < 0)
+            return false;
+        epoch.generation = epoch.generation << 4 | (uint64_t)digit;
+    }
+    struct cg_str rest = cg_str_skip(text, 17);
+    size_t colon = cg_str_find(rest, ':');
+    /* Lua counts in doubles. */
+    if (colon == rest.length ||
+        !cg_str_to_u64(cg_str_sub(rest, 0, colon), UINT64_C(1) << 52, &epoch.counter))
+        return false;
+    *ret_epoch = epoch;
+    *ret_run_id = cg_str_skip(rest, colon + 1);
+    return true;
+}
+
+/* A ban that cannot be read covers everything. */
+static bool read_record(struct cg_str text, struct record *ret_record)
+{
+    struct cg_str rest;
+    *ret_record = (struct record){0};
+    if (!cg_redis_epoch_read(text, &ret_record->epoch, &rest))
+        return false;
+    struct cg_reader reader = {.rest = rest};
+    struct cg_ban ban = {.pattern = cg_read_prefixed(&reader)};
+    ban.user = cg_read_prefixed(&reader);
+    if (!reader.failed && reader.rest.length == 0)
+        ret_record->ban = ban;
+    return true;
+}
+
+/*
+ * The list's end, as far as it is whole: of one generation and without gaps. The list was read
+ * after the epoch, so it may reach further; one that does not reach as far has lost its end.
+ */
+static struct cg_bans *build_snapshot(struct cg_epoch epoch, const redisReply *list, int64_t now_ms)
+{
+    struct cg_ban *bans = calloc(CG_BANS_MAX, sizeof(*bans));
+    struct record record;
+    size_t from = CG_BANS_MAX;
+    uint64_t next = 0; /* the counter of bans[from] */
+    CG_ASSERT(bans != NULL);
+    for (size_t i = list->elements; i > 0 && from > 0; i--) {
+        if (!read_record(cg_redis_reply_str(list->element[i - 1]), &record) ||
+            record.epoch.generation != epoch.generation)
+            break;
+        if (next == 0 ? record.epoch.counter < epoch.counter : record.epoch.counter + 1 != next)
+            break;
+        if (next == 0)
+            epoch.counter = record.epoch.counter;
+        next = record.epoch.counter;
+        if (next == 0)
+            break;
+        bans[--from] = record.ban;
+    }
+    struct cg_bans *snapshot = cg_bans_restore(epoch, bans + from, CG_BANS_MAX - from, now_ms);
+    free(bans);
+    return snapshot;
+}
+
+/* ---- fetching ---- */
+
+static bool knows(const struct cg_redis_handle *handle, struct cg_epoch epoch)
+{
+    if (handle->bans == NULL)
+        return false;
+    struct cg_epoch ours = cg_bans_epoch(handle->bans);
+    return ours.generation == epoch.generation && ours.counter >= epoch.counter;
+}
+
+static void answer_with(struct cg_redis_call *call, struct cg_bans *bans)
+{
+    call->view.bans = bans;
+    call->view.epoch = cg_bans_epoch(bans);
+    cg_redis_call_finish(call);
+}
+
+static void answer_waiting(struct cg_redis_handle *handle, bool good)
+{
+    struct cg_redis_call *waiting = handle->waiting_for_bans;
+    struct cg_bans *bans = good ? cg_bans_ref(handle->bans) : NULL; /* answers may replace it */
+    handle->waiting_for_bans = NULL;
+    while (waiting != NULL) {
+        struct cg_redis_call *call = waiting;
+        waiting = call->next;
+        call->failed = !good;
+        if (call->failed)
+            cg_redis_call_finish(call);
+        else
+            answer_with(call, bans);
+    }
+    cg_bans_unref(bans);
+}
+
+static void on_list_epoch(void *owner, size_t index, const redisReply *reply)
+{
+    struct cg_redis_handle *handle = owner;
+    struct cg_str run_id;
+    (void)index;
+    handle->list_epoch_known =
+        cg_redis_epoch_read(cg_redis_reply_str(reply), &handle->list_epoch, &run_id);
+}
+
+static void on_list(void *owner, size_t index, const redisReply *reply)
+{
+    struct cg_redis_handle *handle = owner;
+    bool good = handle->list_epoch_known && reply != NULL && reply->type == REDIS_REPLY_ARRAY;
+    (void)index;
+    handle->fetching_bans = false;
+    if (good) {
+        struct cg_bans *before = handle->bans;
+        handle->bans = build_snapshot(handle->list_epoch, reply, cg_now_ms(handle->clock));
+        cg_bans_unref(before);
+    }
+    answer_waiting(handle, good);
+}
+
+static bool fetch(struct cg_redis_handle *handle)
+{
+    char key[CG_REDIS_KEY_MAX];
+    struct cg_redis_words words = {0};
+    handle->list_epoch_known = false;
+    cg_redis_words_add(&words, CG_STR("GET"));
+    cg_redis_words_add(&words, cg_redis_bans_key(handle->redis, "epoch", key));
+    if (!cg_redis_link_send(&handle->link, &words, on_list_epoch, handle, 0))
+        return false;
+    words.count = 0;
+    cg_redis_words_add(&words, CG_STR("LRANGE"));
+    cg_redis_words_add(&words, cg_redis_bans_key(handle->redis, "list", key));
+    cg_redis_words_add(&words, CG_STR("0"));
+    cg_redis_words_add(&words, CG_STR("-1"));
+    return cg_redis_link_send(&handle->link, &words, on_list, handle, 0);
+}
+
+/*
+ * Whoever was answered before the reply to a fetch in flight was looked up before that fetch, so it
+ * may wait for it: the list is no older than the epoch it saw.
+ */
+void cg_redis_bans_then_answer(struct cg_redis_call *call)
+{
+    struct cg_redis_handle *handle = call->handle;
+    if (!call->has_epoch) {
+        /* A history that nobody has: no entry matches it, and what is fetched is not kept. */
+        struct cg_token random = cg_redis_new_token(handle);
+        struct cg_epoch none = {0};
+        memcpy(&none.generation, random.bytes, sizeof(none.generation));
+        struct cg_bans *bans = cg_bans_create(none.generation);
+        answer_with(call, bans);
+        cg_bans_unref(bans);
+        return;
+    }
+    if (knows(handle, call->view.epoch)) {
+        answer_with(call, handle->bans);
+        return;
+    }
+    call->next = handle->waiting_for_bans;
+    handle->waiting_for_bans = call;
+    if (handle->fetching_bans)
+        return;
+    handle->fetching_bans = true;
+    if (!fetch(handle)) {
+        handle->fetching_bans = false;
+        answer_waiting(handle, false);
+    }
+}
+
+/* ---- appending ---- */
+
+void cg_redis_bans_send(struct cg_redis_handle *handle, const char *mode, bool whole,
+                        const struct cg_ban *bans, size_t count, cg_redis_reply_fn answer,
+                        void *owner, size_t index)
+{
+    struct cg_redis *redis = handle->redis;
+    struct cg_redis_words words = {0};
+    struct cg_token random = cg_redis_new_token(handle);
+    char keys[2][CG_REDIS_KEY_MAX], epoch[CG_REDIS_KEY_MAX], keep[24];
+    struct cg_epoch fresh = {0};
+    struct cg_buf records;
+    size_t ends[CG_REDIS_BANS_PER_SCRIPT], from = 0;
+    CG_ASSERT(count <= CG_REDIS_BANS_PER_SCRIPT);
+    memcpy(&fresh.generation, random.bytes, sizeof(fresh.generation));
+    cg_redis_script_begin(&words, &redis->epoch_script, whole);
+    cg_redis_words_add(&words, CG_STR("2"));
+    cg_redis_words_add(&words, cg_redis_bans_key(redis, "epoch", keys[0]));
+    cg_redis_words_add(&words, cg_redis_bans_key(redis, "list", keys[1]));
+    cg_redis_words_add(&words, cg_str_from(mode));
+    cg_redis_words_add(&words, cg_str_sub(cg_redis_epoch_write(fresh, "", epoch), 0, 16));
+    cg_redis_words_add(&words, cg_str_from(handle->run_id));
+    cg_redis_words_add(&words, cg_str_from(redis->lifetime_ms));
+    cg_redis_words_add(&words, cg_redis_number(CG_BANS_MAX, keep));
+    cg_buf_init(&records, (size_t)CG_REDIS_BANS_PER_SCRIPT * 4 * CG_BAN_TEXT_MAX);
+    for (size_t i = 0; i < count; i++) {
+        /* Longer ones count as "everything" and "everyone" (ban.h). */
+        bool fits = bans[i].pattern.length <= CG_BAN_TEXT_MAX;
+        bool user_fits = bans[i].user.length <= CG_BAN_TEXT_MAX;
+        cg_buf_add_prefixed(&records, fits ? bans[i].pattern : CG_STR(""));
+        cg_buf_add_prefixed(&records, user_fits ? bans[i].user : CG_STR(""));
+        ends[i] = records.length;
+    }
+    for (size_t i = 0; i < count; i++) {
+        cg_redis_words_add(&words, cg_str_sub(cg_buf_str(&records), from, ends[i] - from));
+        from = ends[i];
+    }
+    if (!cg_redis_link_send(&handle->link, &words, answer, owner, index))
+        answer(owner, index, NULL);
+    cg_buf_fini(&records);
+}
+
+static void send_part(struct cg_redis_call *call, size_t index, bool whole);
+
+static void on_appended(void *owner, size_t index, const redisReply *reply)
+{
+    struct cg_redis_call *call = owner;
+    if (cg_redis_is_noscript(reply))
+        send_part(call, index, true);
+    else if (cg_redis_is_error(reply))
+        call->failed = true;
+    cg_redis_call_step(call);
+}
+
+/* `index`: of the first ban of the part. */
+static void send_part(struct cg_redis_call *call, size_t index, bool whole)
+{
+    size_t count = call->count - index;
+    if (count > CG_REDIS_BANS_PER_SCRIPT)
+        count = CG_REDIS_BANS_PER_SCRIPT;
+    call->remaining++;
+    cg_redis_bans_send(call->handle, "append", whole, call->bans + index, count, on_appended, call,
+                       index);
+}
+
+void cg_redis_start_bans(struct cg_redis_call *call, const struct cg_ban *bans, size_t count)
+{
+    call->bans = bans;
+    call->count = count;
+    for (size_t i = 0; i < count && !call->failed; i += CG_REDIS_BANS_PER_SCRIPT)
+        send_part(call, i, false);
+    cg_redis_call_step(call);
+}

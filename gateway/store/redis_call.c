@@ -1,0 +1,123 @@
+#include <stdlib.h>
+
+#include "cachegate/assert.h"
+#include "gateway/base/clock.h"
+#include "gateway/store/redis_parts.h"
+
+struct cg_redis_call *cg_redis_call_create(struct cg_redis_handle *handle, enum cg_redis_kind kind,
+                                           void *owner)
+{
+    struct cg_redis_call *call = calloc(1, sizeof(*call));
+    CG_ASSERT(call != NULL);
+    call->handle = handle;
+    call->kind = kind;
+    call->owner = owner;
+    call->remaining = 1; /* until all is sent */
+    call->started_us = cg_clock_monotonic_us();
+    return call;
+}
+
+void cg_redis_call_send(struct cg_redis_call *call, const struct cg_redis_words *words,
+                        cg_redis_reply_fn answer, size_t index)
+{
+    call->remaining++;
+    if (!cg_redis_link_send(&call->handle->link, words, answer, call, index)) {
+        call->failed = true;
+        call->remaining--;
+    }
+}
+
+void cg_redis_call_step(struct cg_redis_call *call)
+{
+    CG_ASSERT(call->remaining > 0);
+    if (--call->remaining > 0)
+        return;
+    if (call->answer_view != NULL && !call->failed)
+        cg_redis_bans_then_answer(call);
+    else
+        cg_redis_call_finish(call);
+}
+
+/* Before the answer: who is told that a purge failed may release a write. */
+static void pend(const struct cg_redis_call *call)
+{
+    if (call->internal)
+        return;
+    if (call->kind == CG_REDIS_BAN)
+        cg_redis_pend_flush(call->handle);
+    else if (call->kind == CG_REDIS_CHANGE && call->renew != NULL)
+        cg_redis_pend(call->handle, call->instances, call->renew, call->count);
+    else if (call->kind == CG_REDIS_CHANGE && call->change == CG_REDIS_PURGE)
+        cg_redis_pend(call->handle, call->instances, NULL, call->count);
+}
+
+void cg_redis_call_finish(struct cg_redis_call *call)
+{
+    struct cg_redis_handle *handle = call->handle;
+    enum cg_store_result result = call->full     ? CG_STORE_FULL
+                                  : call->failed ? CG_STORE_UNAVAILABLE
+                                                 : CG_STORE_OK;
+    if (call->failed)
+        pend(call);
+    else
+        handle->latency_ms = (double)(cg_clock_monotonic_us() - call->started_us) / 1000;
+    if (handle->closing && !call->internal) {
+        /* Its owner is gone. */
+    } else if (call->answer_view != NULL) {
+        struct cg_bans *bans = call->failed ? NULL : cg_bans_ref(call->view.bans);
+        call->view.result = result;
+        call->view.bans = bans;
+        call->answer_view(call->owner, &call->view);
+        cg_bans_unref(bans);
+    } else {
+        call->answer_done(call->owner, result);
+    }
+    cg_blob_unref(call->view.entry);
+    free(call);
+}
+
+/* ---- scripts on versions ---- */
+
+void cg_redis_call_change(struct cg_redis_call *call, size_t index, bool whole,
+                          cg_redis_reply_fn answer)
+{
+    struct cg_redis *redis = call->handle->redis;
+    struct cg_redis_words words = {0};
+    struct cg_token fresh = cg_redis_new_token(call->handle);
+    char key[CG_REDIS_KEY_MAX], lives[24];
+    char change = (char)call->change;
+    if (call->renew != NULL)
+        change = call->renew[index] ? CG_REDIS_RENEW : CG_REDIS_KEEP;
+    if (call->kind == CG_REDIS_PREPARE)
+        change = CG_REDIS_SETTLE;
+    cg_redis_script_begin(&words, &redis->version_script, whole);
+    cg_redis_words_add(&words, CG_STR("1"));
+    cg_redis_words_add(&words, cg_redis_version_key(redis, &call->instances[index], key));
+    cg_redis_words_add(&words, cg_str_of(&change, 1));
+    cg_redis_words_add(&words, cg_str_of((const char *)fresh.bytes, sizeof(fresh.bytes)));
+    cg_redis_words_add(&words, cg_str_from(redis->lifetime_ms));
+    cg_redis_words_add(&words, cg_str_of((const char *)call->writer.id, sizeof(call->writer.id)));
+    cg_redis_words_add(&words, cg_redis_number(call->lives_ms, lives));
+    cg_redis_call_send(call, &words, answer, index);
+}
+
+static void on_changed(void *owner, size_t index, const redisReply *reply)
+{
+    struct cg_redis_call *call = owner;
+    if (cg_redis_is_noscript(reply))
+        cg_redis_call_change(call, index, true, on_changed);
+    else if (cg_redis_is_error(reply))
+        call->failed = true;
+    cg_redis_call_step(call);
+}
+
+void cg_redis_start_changes(struct cg_redis_call *call, const struct cg_instance *instances,
+                            size_t count, enum cg_redis_change change)
+{
+    call->instances = instances;
+    call->count = count;
+    call->change = change;
+    for (size_t i = 0; i < count && !call->failed; i++)
+        cg_redis_call_change(call, i, false, on_changed);
+    cg_redis_call_step(call);
+}

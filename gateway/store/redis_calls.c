@@ -1,0 +1,308 @@
+#include <stdlib.h>
+
+#include "cachegate/assert.h"
+#include "cachegate/version_value.h"
+#include "gateway/base/clock.h"
+#include "gateway/store/redis_parts.h"
+
+enum { DAY_MS = 1000 * 60 * 60 * 24, LIFETIME_DAYS_MAX = 3650 };
+
+static struct cg_redis_handle *handle_of(struct cg_store *store)
+{
+    return (struct cg_redis_handle *)store;
+}
+
+static void answer_unavailable(cg_store_view_fn answer, void *owner)
+{
+    struct cg_store_view view = {.result = CG_STORE_UNAVAILABLE};
+    answer(owner, &view);
+}
+
+/* ---- lookup ---- */
+
+static void take_epoch(struct cg_redis_call *call, struct cg_str text)
+{
+    struct cg_str run_id;
+    call->has_epoch = cg_redis_epoch_read(text, &call->view.epoch, &run_id);
+}
+
+static void on_looked_up(void *owner, size_t index, const redisReply *reply)
+{
+    struct cg_redis_call *call = owner;
+    struct cg_redis_handle *handle = call->handle;
+    bool ended;
+    (void)index;
+    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements != call->count + 2) {
+        call->failed = true;
+        cg_redis_call_step(call);
+        return;
+    }
+    int64_t now_ms = cg_now_ms(handle->clock);
+    for (size_t i = 0; i < call->count; i++)
+        cg_version_value_read(cg_redis_reply_str(reply->element[1 + i]), now_ms,
+                              &call->view.versions[i], &ended);
+    take_epoch(call, cg_redis_reply_str(reply->element[1 + call->count]));
+    struct cg_str entry = cg_redis_reply_str(reply->element[0]);
+    /* Without an epoch nothing is known about open purges: no entry matches. */
+    if (!cg_str_empty(entry) && call->has_epoch)
+        call->view.entry = cg_blob_create(entry);
+    cg_redis_call_step(call);
+}
+
+static void redis_lookup(struct cg_store *store, const struct cg_key *key,
+                         const struct cg_instance *instances, size_t count, cg_store_view_fn answer,
+                         void *owner)
+{
+    struct cg_redis_handle *handle = handle_of(store);
+    struct cg_redis_words words = {0};
+    char keys[CG_INSTANCES_MAX + 2][CG_REDIS_KEY_MAX];
+    CG_ASSERT(count <= CG_INSTANCES_MAX);
+    if (!cg_redis_usable(handle)) {
+        answer_unavailable(answer, owner);
+        return;
+    }
+    struct cg_redis_call *call = cg_redis_call_create(handle, CG_REDIS_LOOKUP, owner);
+    call->answer_view = answer;
+    call->count = count;
+    cg_redis_words_add(&words, CG_STR("MGET"));
+    cg_redis_words_add(&words, cg_redis_entry_key(handle->redis, key, keys[0]));
+    for (size_t i = 0; i < count; i++)
+        cg_redis_words_add(&words, cg_redis_version_key(handle->redis, &instances[i], keys[1 + i]));
+    cg_redis_words_add(&words, cg_redis_bans_key(handle->redis, "epoch", keys[1 + count]));
+    cg_redis_call_send(call, &words, on_looked_up, 0);
+    cg_redis_call_step(call);
+}
+
+/* ---- prepare ---- */
+
+static void on_tried(void *owner, size_t index, const redisReply *reply)
+{
+    (void)index;
+    if (reply == NULL)
+        ((struct cg_redis_call *)owner)->failed = true;
+    cg_redis_call_step(owner); /* a full Redis refuses: the read that follows says what there is */
+}
+
+/* By Redis's clock a mark may still live, or the version may be another one by now. */
+static void on_settled(void *owner, size_t index, const redisReply *reply)
+{
+    struct cg_redis_call *call = owner;
+    bool ended;
+    if (cg_redis_is_noscript(reply)) {
+        cg_redis_call_change(call, index, true, on_settled);
+    } else if (cg_redis_is_error(reply)) {
+        call->failed = true;
+    } else {
+        cg_version_value_read(cg_redis_reply_str(reply), cg_now_ms(call->handle->clock),
+                              &call->view.versions[index], &ended);
+        /* Redis settled it by its own clock, so what it left is in flight. */
+        if (ended)
+            call->view.versions[index].state = CG_VERSION_BUSY;
+    }
+    cg_redis_call_step(call);
+}
+
+static void on_version(void *owner, size_t index, const redisReply *reply)
+{
+    struct cg_redis_call *call = owner;
+    bool ended = false;
+    if (cg_redis_is_error(reply)) {
+        call->failed = true;
+    } else {
+        struct cg_str value = cg_redis_reply_str(reply);
+        bool known = cg_version_value_read(value, cg_now_ms(call->handle->clock),
+                                           &call->view.versions[index], &ended);
+        if (ended || (!known && !cg_str_empty(value)))
+            cg_redis_call_change(call, index, false, on_settled);
+    }
+    cg_redis_call_step(call);
+}
+
+static void on_epoch(void *owner, size_t index, const redisReply *reply)
+{
+    struct cg_redis_call *call = owner;
+    (void)index;
+    if (cg_redis_is_error(reply))
+        call->failed = true;
+    else
+        take_epoch(call, cg_redis_reply_str(reply));
+    cg_redis_call_step(call);
+}
+
+/* Creates `key` if it is absent, then reads it and lets it live on. */
+static void send_create(struct cg_redis_call *call, struct cg_str key, struct cg_str value,
+                        cg_redis_reply_fn answer, size_t index)
+{
+    struct cg_str life = cg_str_from(call->handle->redis->lifetime_ms);
+    struct cg_redis_words words = {0};
+    cg_redis_words_add(&words, CG_STR("SET"));
+    cg_redis_words_add(&words, key);
+    cg_redis_words_add(&words, value);
+    cg_redis_words_add(&words, CG_STR("NX"));
+    cg_redis_words_add(&words, CG_STR("PX"));
+    cg_redis_words_add(&words, life);
+    cg_redis_call_send(call, &words, on_tried, index);
+    words.count = 0;
+    cg_redis_words_add(&words, CG_STR("GETEX"));
+    cg_redis_words_add(&words, key);
+    cg_redis_words_add(&words, CG_STR("PX"));
+    cg_redis_words_add(&words, life);
+    cg_redis_call_send(call, &words, answer, index);
+}
+
+static void redis_prepare(struct cg_store *store, const struct cg_instance *instances, size_t count,
+                          cg_store_view_fn answer, void *owner)
+{
+    struct cg_redis_handle *handle = handle_of(store);
+    char key[CG_REDIS_KEY_MAX], epoch[CG_REDIS_KEY_MAX], value[CG_VERSION_VALUE_BYTES];
+    CG_ASSERT(count <= CG_INSTANCES_MAX);
+    if (!cg_redis_usable(handle)) {
+        answer_unavailable(answer, owner);
+        return;
+    }
+    struct cg_redis_call *call = cg_redis_call_create(handle, CG_REDIS_PREPARE, owner);
+    call->answer_view = answer;
+    call->instances = instances;
+    call->count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct cg_token token = cg_redis_new_token(handle);
+        cg_version_value_write(&token, value);
+        send_create(call, cg_redis_version_key(handle->redis, &instances[i], key),
+                    cg_str_of(value, sizeof(value)), on_version, i);
+    }
+    struct cg_token random = cg_redis_new_token(handle);
+    struct cg_epoch fresh = {0};
+    memcpy(&fresh.generation, random.bytes, sizeof(fresh.generation));
+    send_create(call, cg_redis_bans_key(handle->redis, "epoch", key),
+                cg_redis_epoch_write(fresh, handle->run_id, epoch), on_epoch, 0);
+    cg_redis_call_step(call);
+}
+
+/* ---- fill ---- */
+
+static void on_filled(void *owner, size_t index, const redisReply *reply)
+{
+    struct cg_redis_call *call = owner;
+    (void)index;
+    call->full = cg_redis_is_full(reply);
+    call->failed = cg_redis_is_error(reply);
+    cg_redis_call_step(call);
+}
+
+static void redis_fill(struct cg_store *store, const struct cg_key *key, struct cg_blob *entry,
+                       uint64_t lifetime_ms, cg_store_done_fn answer, void *owner)
+{
+    struct cg_redis_handle *handle = handle_of(store);
+    struct cg_redis_words words = {0};
+    char name[CG_REDIS_KEY_MAX], life[24];
+    const uint64_t longest_ms = (uint64_t)DAY_MS * LIFETIME_DAYS_MAX;
+    if (!cg_redis_usable(handle)) {
+        answer(owner, CG_STORE_UNAVAILABLE);
+        return;
+    }
+    struct cg_redis_call *call = cg_redis_call_create(handle, CG_REDIS_FILL, owner);
+    call->answer_done = answer;
+    if (lifetime_ms > longest_ms)
+        lifetime_ms = longest_ms;
+    /* Redis keeps a key through the millisecond in which it expires. */
+    lifetime_ms = lifetime_ms > 1 ? lifetime_ms - 1 : 1;
+    cg_redis_words_add(&words, CG_STR("SET"));
+    cg_redis_words_add(&words, cg_redis_entry_key(handle->redis, key, name));
+    cg_redis_words_add(&words, cg_blob_str(entry));
+    cg_redis_words_add(&words, CG_STR("PX"));
+    cg_redis_words_add(&words, cg_redis_number(lifetime_ms, life));
+    cg_redis_call_send(call, &words, on_filled, 0);
+    cg_redis_call_step(call);
+}
+
+/* ---- purge, mark, release ---- */
+
+static void redis_purge(struct cg_store *store, const struct cg_instance *instances, size_t count,
+                        cg_store_done_fn answer, void *owner)
+{
+    struct cg_redis_handle *handle = handle_of(store);
+    struct cg_redis_call *call = cg_redis_call_create(handle, CG_REDIS_CHANGE, owner);
+    call->answer_done = answer;
+    call->failed = !handle->ready;
+    cg_redis_start_changes(call, instances, count, CG_REDIS_PURGE);
+}
+
+static void redis_mark(struct cg_store *store, const struct cg_instance *instances, size_t count,
+                       const struct cg_writer *writer, int64_t deadline_ms, cg_store_done_fn answer,
+                       void *owner)
+{
+    struct cg_redis_handle *handle = handle_of(store);
+    struct cg_redis_call *call = cg_redis_call_create(handle, CG_REDIS_CHANGE, owner);
+    int64_t lives_ms = deadline_ms - cg_now_ms(handle->clock);
+    call->answer_done = answer;
+    call->failed = !handle->ready;
+    call->writer = *writer;
+    call->lives_ms = lives_ms > 0 ? (uint64_t)lives_ms : 0;
+    cg_redis_start_changes(call, instances, count, CG_REDIS_MARK);
+}
+
+static void redis_release(struct cg_store *store, const struct cg_instance *instances,
+                          const bool *renew, size_t count, const struct cg_writer *writer,
+                          cg_store_done_fn answer, void *owner)
+{
+    struct cg_redis_handle *handle = handle_of(store);
+    struct cg_redis_call *call = cg_redis_call_create(handle, CG_REDIS_CHANGE, owner);
+    call->answer_done = answer;
+    call->failed = !handle->ready;
+    call->writer = *writer;
+    call->renew = renew;
+    cg_redis_start_changes(call, instances, count, CG_REDIS_KEEP);
+}
+
+/* ---- bans ---- */
+
+static void redis_ban(struct cg_store *store, const struct cg_ban *bans, size_t count,
+                      cg_store_done_fn answer, void *owner)
+{
+    struct cg_redis_handle *handle = handle_of(store);
+    struct cg_redis_call *call = cg_redis_call_create(handle, CG_REDIS_BAN, owner);
+    call->answer_done = answer;
+    call->failed = !handle->ready;
+    cg_redis_start_bans(call, bans, count);
+}
+
+static void redis_flush(struct cg_store *store, cg_store_done_fn answer, void *owner)
+{
+    static const struct cg_ban everything; /* borrowed until the answer */
+    redis_ban(store, &everything, 1, answer, owner);
+}
+
+/* ---- what is reported ---- */
+
+/* Entries and versions are not counted yet: only Redis knows them, and only by scanning. */
+static void redis_stats(struct cg_store *store, struct cg_store_stats *ret_stats)
+{
+    const struct cg_redis_handle *handle = handle_of(store);
+    *ret_stats =
+        (struct cg_store_stats){.bans = handle->bans == NULL ? 0 : cg_bans_count(handle->bans)};
+}
+
+static void redis_health(struct cg_store *store, struct cg_store_health *ret_health)
+{
+    const struct cg_redis_handle *handle = handle_of(store);
+    bool usable = cg_redis_usable(handle);
+    *ret_health = (struct cg_store_health){
+        .backend = "redis",
+        .available = usable,
+        .latency_ms = handle->latency_ms,
+        .breaker = usable ? "closed" : "open",
+    };
+}
+
+const struct cg_store_port cg_redis_port = {
+    .lookup = redis_lookup,
+    .prepare = redis_prepare,
+    .fill = redis_fill,
+    .purge = redis_purge,
+    .mark = redis_mark,
+    .release = redis_release,
+    .ban = redis_ban,
+    .flush = redis_flush,
+    .stats = redis_stats,
+    .health = redis_health,
+};

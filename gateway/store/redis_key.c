@@ -1,0 +1,101 @@
+#include <openssl/rand.h>
+#include <stdlib.h>
+
+#include "cachegate/assert.h"
+#include "gateway/store/redis_parts.h"
+
+enum { NAMESPACE_MAX = 64, ROUTE_NAME_MAX = 96 };
+
+static size_t put_hex(char *text, const uint8_t *bytes, size_t length)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < length; i++) {
+        text[2 * i] = digits[bytes[i] >> 4];
+        text[2 * i + 1] = digits[bytes[i] & 15];
+    }
+    return 2 * length;
+}
+
+static struct cg_str build(char room[CG_REDIS_KEY_MAX], struct cg_str namespace, const char *kind,
+                           struct cg_str name, const uint8_t *id)
+{
+    int length = snprintf(room, CG_REDIS_KEY_MAX, "%.*s:%s%.*s", CG_STR_ARG(namespace), kind,
+                          CG_STR_ARG(name));
+    CG_ASSERT(length > 0 && (size_t)length + (size_t)(2 * CG_DIGEST_BYTES) < CG_REDIS_KEY_MAX);
+    size_t end = (size_t)length;
+    if (id != NULL)
+        end += put_hex(room + end, id, CG_DIGEST_BYTES);
+    return cg_str_of(room, end);
+}
+
+struct cg_str cg_redis_entry_key(const struct cg_redis *redis, const struct cg_key *key,
+                                 char room[CG_REDIS_KEY_MAX])
+{
+    struct cg_str name =
+        key->route < redis->route_count ? redis->route_names[key->route] : CG_STR("-:");
+    return build(room, redis->namespace, "e:", name, key->id);
+}
+
+struct cg_str cg_redis_version_key(const struct cg_redis *redis, const struct cg_instance *instance,
+                                   char room[CG_REDIS_KEY_MAX])
+{
+    return build(room, redis->namespace, "v:", CG_STR(""), instance->id);
+}
+
+struct cg_str cg_redis_bans_key(const struct cg_redis *redis, const char *part,
+                                char room[CG_REDIS_KEY_MAX])
+{
+    return build(room, redis->namespace, "{bans}:", cg_str_from(part), NULL);
+}
+
+static bool is_plain(char c)
+{
+    return cg_is_alpha(c) || cg_is_digit(c) || (c != '\0' && strchr("_./{}*-", c) != NULL);
+}
+
+void cg_redis_keys_init(struct cg_redis *redis)
+{
+    const struct cg_ruleset *ruleset = redis->settings->ruleset;
+    redis->namespace = cg_str_sub(cg_str_from(redis->settings->store_namespace), 0, NAMESPACE_MAX);
+    redis->route_count = ruleset == NULL ? 0 : ruleset->route_count;
+    redis->route_names = calloc(redis->route_count + 1, sizeof(struct cg_str));
+    redis->route_texts = calloc(redis->route_count + 1, sizeof(char *));
+    CG_ASSERT(redis->route_names != NULL && redis->route_texts != NULL);
+    for (size_t i = 0; i < redis->route_count; i++) {
+        struct cg_str name = cg_str_sub(ruleset->routes[i].name, 0, ROUTE_NAME_MAX);
+        char *text = malloc(name.length + 1);
+        CG_ASSERT(text != NULL);
+        for (size_t j = 0; j < name.length; j++)
+            text[j] = is_plain(name.bytes[j]) ? name.bytes[j] : '_';
+        text[name.length] = ':';
+        redis->route_names[i] = cg_str_of(text, name.length + 1);
+        redis->route_texts[i] = text;
+    }
+}
+
+void cg_redis_keys_fini(struct cg_redis *redis)
+{
+    for (size_t i = 0; i < redis->route_count; i++)
+        free(redis->route_texts[i]);
+    free(redis->route_texts);
+    free(redis->route_names);
+}
+
+struct cg_token cg_redis_new_token(struct cg_redis_handle *handle)
+{
+    struct cg_token token;
+    if (handle->random_used + sizeof(token.bytes) > sizeof(handle->random)) {
+        CG_ASSERT(RAND_bytes(handle->random, sizeof(handle->random)) == 1);
+        handle->random_used = 0;
+    }
+    memcpy(token.bytes, handle->random + handle->random_used, sizeof(token.bytes));
+    handle->random_used += sizeof(token.bytes);
+    return token;
+}
+
+struct cg_str cg_redis_number(uint64_t number, char room[24])
+{
+    int length = snprintf(room, 24, "%llu", (unsigned long long)number);
+    CG_ASSERT(length > 0 && length < 24);
+    return cg_str_of(room, (size_t)length);
+}

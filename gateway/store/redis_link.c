@@ -1,0 +1,382 @@
+#include "gateway/store/redis_link.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "cachegate/assert.h"
+#include "gateway/base/clock.h"
+
+enum {
+    CONNECT_MS = 1000, /* at least, with the lookup of the name and TLS */
+    RETRY_MS_MIN = 50,
+    RETRY_MS_MAX = 2000,
+    WAITING_BYTES_MAX = 64 * 1024 * 1024,
+};
+
+struct cg_redis_command {
+    struct cg_redis_command *next;
+    cg_redis_reply_fn answer;
+    void *owner;
+    size_t index;
+    int64_t deadline_ms; /* monotonic */
+};
+
+static void drop(struct cg_redis_link *link, const char *why);
+static void on_retry(void *owner);
+
+void cg_redis_words_add(struct cg_redis_words *words, struct cg_str word)
+{
+    CG_ASSERT(words->count < CG_REDIS_WORDS_MAX);
+    words->items[words->count] = word.bytes == NULL ? "" : word.bytes;
+    words->lengths[words->count++] = word.length;
+}
+
+/* ---- sending ---- */
+
+static void on_flush(void *owner);
+
+static void on_written(h2o_socket_t *socket, const char *error)
+{
+    struct cg_redis_link *link = socket->data;
+    link->writing = false;
+    if (error != NULL)
+        drop(link, "the connection broke");
+    else
+        on_flush(link);
+}
+
+static void send_over_tls(struct cg_redis_link *link)
+{
+    struct cg_buf sent = link->leaving;
+    link->leaving = link->waiting;
+    link->waiting = sent;
+    cg_buf_clear(&link->waiting);
+    h2o_iovec_t bytes = h2o_iovec_init(link->leaving.bytes, link->leaving.length);
+    link->writing = true;
+    h2o_socket_write(link->socket, &bytes, 1, on_written);
+    ERR_clear_error();
+}
+
+/* Past libh2o, which would report the end of every write in a turn of its own. */
+static void send_in_the_clear(struct cg_redis_link *link)
+{
+    ssize_t sent = send(h2o_socket_get_fd(link->socket), link->waiting.bytes, link->waiting.length,
+                        MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent > 0)
+        cg_buf_consume(&link->waiting, (size_t)sent);
+    if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+        drop(link, "the connection broke");
+    } else if (link->waiting.length > 0) {
+        link->writing = true;
+        h2o_socket_notify_write(link->socket, on_written);
+    }
+}
+
+static void on_flush(void *owner)
+{
+    struct cg_redis_link *link = owner;
+    if (!link->open || link->writing || link->waiting.length == 0)
+        return;
+    if (link->peer->tls != NULL)
+        send_over_tls(link);
+    else
+        send_in_the_clear(link);
+}
+
+bool cg_redis_link_send(struct cg_redis_link *link, const struct cg_redis_words *words,
+                        cg_redis_reply_fn answer, void *owner, size_t index)
+{
+    char *text = NULL;
+    if (!link->open)
+        return false;
+    struct cg_redis_words copy = *words; /* hiredis takes its arrays without const */
+    int length = redisFormatCommandArgv(&text, (int)copy.count, copy.items, copy.lengths);
+    CG_ASSERT(length > 0);
+    bool fits = link->waiting.length + (size_t)length <= WAITING_BYTES_MAX;
+    if (fits)
+        cg_buf_add(&link->waiting, text, (size_t)length);
+    redisFreeCommand(text);
+    if (!fits)
+        return false;
+    struct cg_redis_command *command = malloc(sizeof(*command));
+    CG_ASSERT(command != NULL);
+    *command = (struct cg_redis_command){
+        .answer = answer,
+        .owner = owner,
+        .index = index,
+        .deadline_ms = cg_clock_monotonic_ms() + link->timeout_ms,
+    };
+    if (link->first == NULL && !link->deadline.armed)
+        cg_timer_arm(link->clock, &link->deadline, link->timeout_ms);
+    *link->last = command;
+    link->last = &command->next;
+    if (!link->writing && !link->flush.armed)
+        cg_timer_arm(link->clock, &link->flush, 0);
+    return true;
+}
+
+/* ---- receiving ---- */
+
+static void answer_first(struct cg_redis_link *link, const redisReply *reply)
+{
+    struct cg_redis_command *command = link->first;
+    link->first = command->next;
+    if (link->first == NULL)
+        link->last = &link->first;
+    command->answer(command->owner, command->index, reply);
+    free(command);
+}
+
+/* Answers may turn the loop (tests do) and so end this connection or read on. */
+static void on_readable(h2o_socket_t *socket, const char *error)
+{
+    struct cg_redis_link *link = socket->data;
+    unsigned incarnation = link->incarnation;
+    if (error != NULL) {
+        drop(link, "the server closed the connection");
+        return;
+    }
+    if (socket->input->size == 0)
+        return;
+    redisReaderFeed(link->reader, socket->input->bytes, socket->input->size);
+    h2o_buffer_consume(&socket->input, socket->input->size);
+    while (link->incarnation == incarnation && link->open) {
+        void *reply = NULL;
+        if (redisReaderGetReply(link->reader, &reply) != REDIS_OK ||
+            (reply != NULL && link->first == NULL)) {
+            if (reply != NULL)
+                freeReplyObject(reply);
+            drop(link, "the server does not speak the protocol of Redis");
+            return;
+        }
+        if (reply == NULL)
+            return;
+        answer_first(link, reply);
+        freeReplyObject(reply);
+    }
+}
+
+/* ---- opening ---- */
+
+static void on_ready(struct cg_redis_link *link)
+{
+    cg_timer_disarm(link->clock, &link->deadline);
+    link->open = true;
+    h2o_socket_read_start(link->socket, on_readable);
+    link->on_open(link->owner);
+}
+
+static void on_handshake(h2o_socket_t *socket, const char *error)
+{
+    struct cg_redis_link *link = socket->data;
+    ERR_clear_error();
+    bool unverified = !link->peer->url.verify && (error == h2o_socket_error_ssl_cert_invalid ||
+                                                  error == h2o_socket_error_ssl_no_cert);
+    /* OpenSSL has checked the name (redis_peer.c); libh2o's verdict on it is not reliable. */
+    if (error != NULL && !unverified && error != h2o_socket_error_ssl_cert_name_mismatch)
+        drop(link, error);
+    else
+        on_ready(link);
+}
+
+static void on_connect(h2o_socket_t *socket, const char *error)
+{
+    struct cg_redis_link *link = socket->data;
+    int one = 1;
+    if (error != NULL) {
+        drop(link, error);
+        return;
+    }
+    (void)setsockopt(h2o_socket_get_fd(socket), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (link->peer->tls == NULL) {
+        on_ready(link);
+        return;
+    }
+    /* SNI holds names only (RFC 6066 3); OpenSSL refuses the empty one, so that none is sent. */
+    h2o_socket_ssl_handshake(socket, link->peer->tls,
+                             link->peer->tls_name_is_ip ? "" : link->peer->tls_name, on_handshake);
+    ERR_clear_error();
+}
+
+static void connect_to(struct cg_redis_link *link, struct sockaddr *address, socklen_t length)
+{
+    errno = 0;
+    link->socket = h2o_socket_connect(link->context->loop, address, length, on_connect);
+    if (link->socket == NULL)
+        drop(link, errno == 0 ? "cannot connect" : strerrordesc_np(errno));
+    else
+        link->socket->data = link;
+}
+
+static void on_lookup(h2o_hostinfo_getaddr_req_t *lookup, const char *error, struct addrinfo *found,
+                      void *owner)
+{
+    struct cg_redis_link *link = owner;
+    (void)lookup;
+    link->lookup = NULL;
+    if (error != NULL || found == NULL) {
+        drop(link, error == NULL ? "its name has no address" : error);
+        return;
+    }
+    size_t count = 0;
+    for (struct addrinfo *at = found; at != NULL; at = at->ai_next)
+        count++;
+    /* Another one after each failure. */
+    for (size_t skip = link->failures % count; skip > 0; skip--)
+        found = found->ai_next;
+    connect_to(link, found->ai_addr, found->ai_addrlen);
+}
+
+static void open_link(void *owner)
+{
+    struct cg_redis_link *link = owner;
+    const struct cg_redis_url *url = &link->peer->url;
+    link->incarnation++;
+    link->reader = redisReaderCreate();
+    CG_ASSERT(link->reader != NULL);
+    link->reader->maxbuf = 0; /* do not give large buffers back after each reply */
+    cg_timer_arm(link->clock, &link->deadline,
+                 link->timeout_ms > CONNECT_MS ? link->timeout_ms : CONNECT_MS);
+    if (url->socket_path[0] != '\0') {
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        memcpy(address.sun_path, url->socket_path, strlen(url->socket_path) + 1);
+        connect_to(link, (struct sockaddr *)&address, sizeof(address));
+        return;
+    }
+    char port[8];
+    snprintf(port, sizeof(port), "%u", (unsigned)url->port);
+    link->lookup = h2o_hostinfo_getaddr(
+        &link->context->receivers.hostinfo_getaddr, h2o_iovec_init(url->host, strlen(url->host)),
+        h2o_iovec_init(port, strlen(port)), AF_UNSPEC, SOCK_STREAM, IPPROTO_TCP,
+        AI_ADDRCONFIG | AI_NUMERICSERV, on_lookup, link);
+}
+
+/* ---- ending ---- */
+
+static void close_socket(struct cg_redis_link *link)
+{
+    if (link->socket == NULL)
+        return;
+    /* Over TLS libh2o would wait until the peer has room for a close_notify. */
+    shutdown(h2o_socket_get_fd(link->socket), SHUT_RDWR);
+    h2o_socket_close(link->socket);
+    link->socket = NULL;
+    ERR_clear_error();
+}
+
+static void take_apart(struct cg_redis_link *link)
+{
+    if (link->lookup != NULL)
+        h2o_hostinfo_getaddr_cancel(link->lookup);
+    link->lookup = NULL;
+    close_socket(link);
+    if (link->reader != NULL)
+        redisReaderFree(link->reader);
+    link->reader = NULL;
+    link->open = false;
+    link->writing = false;
+    link->incarnation++;
+    cg_buf_clear(&link->waiting);
+    cg_buf_clear(&link->leaving);
+    cg_timer_disarm(link->clock, &link->flush);
+    cg_timer_disarm(link->clock, &link->deadline);
+    cg_timer_disarm(link->clock, &link->retry);
+}
+
+static void answer_all_lost(struct cg_redis_link *link)
+{
+    struct cg_redis_command *command = link->first;
+    link->first = NULL;
+    link->last = &link->first;
+    while (command != NULL) {
+        struct cg_redis_command *next = command->next;
+        command->answer(command->owner, command->index, NULL);
+        free(command);
+        command = next;
+    }
+}
+
+/* Between half and all of what doubles with each failure, so that a fleet does not come at once. */
+static uint32_t choose_pause_ms(const struct cg_redis_link *link)
+{
+    uint32_t random, pause_ms = RETRY_MS_MAX;
+    if (link->failures < 6)
+        pause_ms = (uint32_t)RETRY_MS_MIN << link->failures;
+    if (pause_ms > RETRY_MS_MAX)
+        pause_ms = RETRY_MS_MAX;
+    CG_ASSERT(RAND_bytes((unsigned char *)&random, sizeof(random)) == 1);
+    return pause_ms / 2 + random % (pause_ms / 2 + 1);
+}
+
+static void drop(struct cg_redis_link *link, const char *why)
+{
+    take_apart(link);
+    link->retry.on_expiry = on_retry;
+    cg_timer_arm(link->clock, &link->retry, choose_pause_ms(link));
+    link->failures++;
+    link->on_closed(link->owner, why);
+    answer_all_lost(link);
+}
+
+static void on_deadline(void *owner)
+{
+    struct cg_redis_link *link = owner;
+    if (!link->open) {
+        drop(link, "connecting took too long");
+        return;
+    }
+    if (link->first == NULL)
+        return;
+    int64_t left_ms = link->first->deadline_ms - cg_clock_monotonic_ms();
+    if (left_ms <= 0)
+        drop(link, "a command was not answered in time");
+    else
+        cg_timer_arm(link->clock, &link->deadline, (uint32_t)left_ms);
+}
+
+void cg_redis_link_settled(struct cg_redis_link *link)
+{
+    link->failures = 0;
+}
+
+static void on_given_up(void *owner)
+{
+    drop(owner, "the greeting failed");
+}
+
+void cg_redis_link_give_up(struct cg_redis_link *link)
+{
+    link->retry.on_expiry = on_given_up;
+    cg_timer_arm(link->clock, &link->retry, 0);
+}
+
+static void on_retry(void *owner)
+{
+    open_link(owner);
+}
+
+void cg_redis_link_start(struct cg_redis_link *link)
+{
+    cg_buf_init(&link->waiting, WAITING_BYTES_MAX);
+    cg_buf_init(&link->leaving, WAITING_BYTES_MAX);
+    link->last = &link->first;
+    link->flush = (struct cg_timer){.on_expiry = on_flush, .owner = link};
+    link->deadline = (struct cg_timer){.on_expiry = on_deadline, .owner = link};
+    link->retry = (struct cg_timer){.on_expiry = on_retry, .owner = link};
+    /* Not from inside this call: its owner is not ready yet. */
+    cg_timer_arm(link->clock, &link->retry, 0);
+}
+
+void cg_redis_link_stop(struct cg_redis_link *link)
+{
+    take_apart(link);
+    answer_all_lost(link);
+    cg_buf_fini(&link->waiting);
+    cg_buf_fini(&link->leaving);
+}

@@ -1,0 +1,188 @@
+/*
+ * redis_parts: what the files redis_*.c of the driver share. Private to them.
+ *
+ * A call is one question of the gateway and all commands that answer it. It ends with its last
+ * reply (or the loss of the connection) and frees itself then.
+ */
+#ifndef GATEWAY_STORE_REDIS_PARTS_H
+#define GATEWAY_STORE_REDIS_PARTS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "gateway/base/log.h"
+#include "gateway/store/redis_link.h"
+#include "gateway/store/redis_store.h"
+
+enum {
+    CG_REDIS_KEY_MAX = 256,
+    CG_REDIS_RUN_ID_MAX = 64,
+    CG_REDIS_PENDING_MAX = 4096,
+    CG_REDIS_BANS_PER_SCRIPT = 64,
+    CG_REDIS_SHA_BYTES = 40,
+};
+
+struct cg_redis_script {
+    struct cg_str text;
+    char sha[CG_REDIS_SHA_BYTES + 1];
+};
+
+/* Purges that no server acknowledged yet; overflow makes them one flush. */
+struct cg_redis_pending {
+    pthread_mutex_t lock;
+    struct cg_instance *instances; /* owned, CG_REDIS_PENDING_MAX */
+    size_t count;
+    bool flush;
+    bool claimed;     /* some handle is delivering the first `taken` of them */
+    bool flush_taken; /* … and a flush */
+    size_t taken;
+    atomic_bool distrust; /* something is pending, claimed or not */
+};
+
+struct cg_redis {
+    const struct cg_settings *settings;
+    struct cg_redis_peer peer;
+    struct cg_redis_script version_script, epoch_script;
+    struct cg_str namespace;
+    struct cg_str *route_names; /* owned, as they stand in keys, with a colon */
+    char **route_texts;         /* owned: their bytes */
+    size_t route_count;
+    char lifetime_ms[24]; /* of versions and the epoch, as text */
+    struct cg_redis_pending pending;
+    pthread_mutex_t trust_lock;
+    char trusted_run_id[CG_REDIS_RUN_ID_MAX]; /* under the lock; "" before the first */
+};
+
+struct cg_redis_call;
+
+struct cg_redis_handle {
+    struct cg_store base;
+    struct cg_redis *redis; /* borrowed */
+    struct cg_clock *clock; /* borrowed */
+    struct cg_redis_link link;
+    bool greeting_failed;
+    bool ready; /* greeted, and its epoch is what we trust */
+    bool closing;
+    char run_id[CG_REDIS_RUN_ID_MAX];
+    struct cg_bans *bans; /* the newest snapshot; NULL before the first */
+    struct cg_redis_call *waiting_for_bans;
+    bool fetching_bans;
+    struct cg_epoch list_epoch; /* of the fetch */
+    bool list_epoch_known;
+    struct cg_timer delivery;
+    double latency_ms;
+    struct cg_log_gate log_gate;
+    uint8_t random[256]; /* unused random bytes from random_used on */
+    size_t random_used;
+};
+
+enum cg_redis_kind {
+    CG_REDIS_LOOKUP,
+    CG_REDIS_PREPARE,
+    CG_REDIS_FILL,
+    CG_REDIS_CHANGE,
+    CG_REDIS_BAN
+};
+
+/* What a script does to a version: its first argument. */
+enum cg_redis_change {
+    CG_REDIS_SETTLE = 's',
+    CG_REDIS_PURGE = 'p',
+    CG_REDIS_MARK = 'm',
+    CG_REDIS_RENEW = 'r', /* release, with a new base */
+    CG_REDIS_KEEP = 'k',  /* release without */
+};
+
+struct cg_redis_call {
+    struct cg_redis_handle *handle;
+    struct cg_redis_call *next; /* among those who wait for bans */
+    enum cg_redis_kind kind;
+    size_t remaining; /* replies to come, and one while it is being sent */
+    bool failed;
+    bool full;
+    const struct cg_instance *instances; /* borrowed until answered */
+    const struct cg_ban *bans;           /* of a BAN, borrowed too */
+    size_t count;
+    const bool *renew; /* of a release, else NULL */
+    enum cg_redis_change change;
+    struct cg_writer writer;
+    uint64_t lives_ms; /* of a mark */
+    bool has_epoch;
+    struct cg_store_view view;
+    cg_store_view_fn answer_view; /* LOOKUP and PREPARE; else the next */
+    cg_store_done_fn answer_done;
+    void *owner;
+    bool internal; /* delivers what is pending: failure does not pend it again */
+    int64_t started_us;
+};
+
+/* ---- redis_call.c ---- */
+struct cg_redis_call *cg_redis_call_create(struct cg_redis_handle *handle, enum cg_redis_kind kind,
+                                           void *owner);
+/* Sends; without a connection the reply is lost at once. */
+void cg_redis_call_send(struct cg_redis_call *call, const struct cg_redis_words *words,
+                        cg_redis_reply_fn answer, size_t index);
+/* One reply came, or all was sent. The call may be gone afterwards. */
+void cg_redis_call_step(struct cg_redis_call *call);
+void cg_redis_call_finish(struct cg_redis_call *call);
+/* Sends the script for one instance of a CHANGE (or to settle); its last word is a fresh token. */
+void cg_redis_call_change(struct cg_redis_call *call, size_t index, bool whole,
+                          cg_redis_reply_fn answer);
+/* All of a CHANGE. */
+void cg_redis_start_changes(struct cg_redis_call *call, const struct cg_instance *instances,
+                            size_t count, enum cg_redis_change change);
+
+/* ---- redis_key.c ---- */
+struct cg_str cg_redis_entry_key(const struct cg_redis *redis, const struct cg_key *key,
+                                 char room[CG_REDIS_KEY_MAX]);
+struct cg_str cg_redis_version_key(const struct cg_redis *redis, const struct cg_instance *instance,
+                                   char room[CG_REDIS_KEY_MAX]);
+/* `part`: "epoch" or "list". */
+struct cg_str cg_redis_bans_key(const struct cg_redis *redis, const char *part,
+                                char room[CG_REDIS_KEY_MAX]);
+/* Fills route_names and namespace. */
+void cg_redis_keys_init(struct cg_redis *redis);
+void cg_redis_keys_fini(struct cg_redis *redis);
+/* 128 random bits. */
+struct cg_token cg_redis_new_token(struct cg_redis_handle *handle);
+struct cg_str cg_redis_number(uint64_t number, char room[24]);
+
+/* ---- redis_script.c ---- */
+void cg_redis_scripts_init(struct cg_redis *redis);
+/* EVALSHA, or EVAL when `whole`. */
+void cg_redis_script_begin(struct cg_redis_words *words, const struct cg_redis_script *script,
+                           bool whole);
+bool cg_redis_is_noscript(const redisReply *reply);
+bool cg_redis_is_error(const redisReply *reply); /* NULL too */
+bool cg_redis_is_full(const redisReply *reply);
+struct cg_str cg_redis_reply_str(const redisReply *reply); /* empty unless it is a string */
+
+/* ---- redis_bans.c ---- */
+struct cg_str cg_redis_epoch_write(struct cg_epoch epoch, const char *run_id,
+                                   char room[CG_REDIS_KEY_MAX]);
+bool cg_redis_epoch_read(struct cg_str text, struct cg_epoch *ret_epoch, struct cg_str *ret_run_id);
+/* Answers a view call, after the list was fetched if its epoch is news. */
+void cg_redis_bans_then_answer(struct cg_redis_call *call);
+/* Sends the script with at most CG_REDIS_BANS_PER_SCRIPT bans. `mode`: append, hello or renew. */
+void cg_redis_bans_send(struct cg_redis_handle *handle, const char *mode, bool whole,
+                        const struct cg_ban *bans, size_t count, cg_redis_reply_fn answer,
+                        void *owner, size_t index);
+
+/* All of a BAN. */
+void cg_redis_start_bans(struct cg_redis_call *call, const struct cg_ban *bans, size_t count);
+
+/* ---- redis_pending.c ---- */
+void cg_redis_pending_init(struct cg_redis *redis);
+void cg_redis_pending_fini(struct cg_redis *redis);
+/* Keeps what was not acknowledged and makes the whole process distrust, before it returns. */
+void cg_redis_pend(struct cg_redis_handle *handle, const struct cg_instance *instances,
+                   const bool *which, size_t count);
+void cg_redis_pend_flush(struct cg_redis_handle *handle);
+/* Starts to deliver, if there is anything and nobody else does. */
+void cg_redis_deliver(struct cg_redis_handle *handle);
+
+/* ---- redis_store.c, redis_calls.c ---- */
+bool cg_redis_usable(const struct cg_redis_handle *handle);
+extern const struct cg_store_port cg_redis_port;
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * redis_store: the store that several gateways share: a standalone Redis (6.2 or later) or Valkey.
+ *
+ * cg_redis is what the threads of a process have in common; cg_redis_open gives each a handle with
+ * a connection of its own that implements cg_store_port (store.h). A lookup is one MGET; versions
+ * that carry marks are changed by one single-key script. Keys begin with the namespace:
+ *
+ *     <ns>:e:<route>:<32 hex>    entries      <ns>:v:<32 hex>    versions (version_value.h)
+ *     <ns>:{bans}:epoch, <ns>:{bans}:list     open purges
+ *
+ * A purge that the server did not acknowledge is kept and delivered later; until then no thread of
+ * the process trusts what it reads (CONSISTENCY row 3). What was not delivered when the process
+ * ends is lost. A server with another run id than the epoch was made under, or than this process
+ * last trusted, is flushed before it is believed: it may have come back from a snapshot.
+ */
+#ifndef GATEWAY_STORE_REDIS_STORE_H
+#define GATEWAY_STORE_REDIS_STORE_H
+
+#include "gateway/config/settings.h"
+#include "gateway/request/ports.h"
+
+struct cg_redis;
+struct st_h2o_context_t;
+
+/*
+ * Of settings: redis_url, store_namespace, store_timeout_ms and the ruleset's routes and longest
+ * lifetime; borrowed. NULL and a sentence in *ret_error (to be freed) when the URL or its files
+ * cannot be used. Nothing is connected yet.
+ */
+struct cg_redis *cg_redis_create(const struct cg_settings *settings, char **ret_error);
+/* All handles must have been closed. Takes NULL; returns NULL. */
+struct cg_redis *cg_redis_destroy(struct cg_redis *redis);
+
+/* A handle for one thread, which connects by itself; context and clock are borrowed until closed.
+ */
+struct cg_store *cg_redis_open(struct cg_redis *redis, struct st_h2o_context_t *context,
+                               struct cg_clock *clock);
+/* Calls in flight are never answered. Not from inside a callback. Takes NULL; returns NULL. */
+struct cg_store *cg_redis_close(struct cg_store *store);
+
+#endif

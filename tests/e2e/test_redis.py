@@ -1,0 +1,201 @@
+"""The Redis store: an example on it, two gateways on one server, and every way in which it fails.
+
+A redis-server of the test's own listens on a UNIX socket in a temporary directory and is ended by
+process id. Whatever happens to it, requests are answered and nothing stale is served.
+"""
+
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+import test_example_finance
+from harness import App, Journey, main, wait_until
+
+SECRET = "a-secret-that-all-gateways-of-these-tests-share"
+RULES = """
+defaults: { ttl: 10m, scope: user }
+routes:
+  - match: GET /items/{id}
+  - match: PUT /items/{id}
+"""
+TIMEOUT = "2s"  # of a command: the machine that runs this is busy
+
+
+class Redis:
+    def __init__(self, *options):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="cachegate-redis-"))
+        self.path = self.directory / "redis.sock"
+        self.options = options
+        self.start()
+
+    @property
+    def url(self):
+        return "unix://%s" % self.path
+
+    def start(self):
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", "0", "--unixsocket", str(self.path), "--save", "",
+             "--dir", str(self.directory), *self.options],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(self.answers, "redis-server answers")
+
+    def ask(self, line):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(20)
+            connection.connect(str(self.path))
+            connection.sendall(line.encode() + b"\r\n")
+            return connection.recv(65536).decode(errors="replace")
+
+    def answers(self):
+        try:
+            return self.ask("PING")[:1] in "+-"
+        except OSError:
+            return False
+
+    def kill(self):
+        self.process.send_signal(signal.SIGCONT)
+        self.process.kill()
+        self.process.wait()
+        if self.path.exists():
+            self.path.unlink()
+
+    def close(self):
+        self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def environment_for(redis, **more):
+    return dict({"CACHEGATE_STORE_REDIS": redis.url, "CACHEGATE_SECRET": SECRET,
+                 "CACHEGATE_STORE_TIMEOUT": TIMEOUT}, **more)
+
+
+def wait_connected(gateway, times=3):
+    """Each thread and the admin API have a connection of their own."""
+    wait_until(lambda: sum("message=connected" in line for line in list(gateway.lines)) >= times,
+               "%d connections to Redis" % times)
+
+
+class FinanceOnRedis(test_example_finance.FinanceJourney):
+    """The example unchanged, with --redis."""
+
+    def gateway(self, *arguments, **options):
+        redis = Redis()
+        self.addCleanup(redis.close)
+        options["environment"] = dict(options.get("environment") or {}, **environment_for(redis))
+        options["arguments"] = tuple(options.get("arguments", ())) + ("--redis", redis.url)
+        front = super().gateway(*arguments, **options)
+        wait_connected(front)
+        return front
+
+
+class Items(App):
+    def __init__(self):
+        super().__init__()
+        self.route("GET", "/items/{id}", lambda request, id: self.read(request, id))
+        self.route("PUT", "/items/{id}", lambda request, id: {"version": self.write(id)[id]})
+
+
+class OnRedis(Journey):
+    def setUp(self):
+        super().setUp()
+        self.origin = self.upstream(Items())
+        self.redis = Redis()
+        self.addCleanup(self.redis.close)
+
+    def front(self, times=3, **environment):
+        front = self.gateway(self.origin, RULES, environment=environment_for(self.redis, **environment))
+        if times:
+            wait_connected(front, times)
+        return front
+
+    def state(self, front, item):
+        answer = front.get("/items/%s" % item, user="alice")
+        self.assertEqual(answer.status, 200)
+        return answer.json()["state"][item]
+
+    def is_hit(self, front, item):
+        front.get("/items/%s" % item, user="alice")
+        return front.get("/items/%s" % item, user="alice").cache.hit
+
+    def write(self, front, item):
+        answer = front.request("PUT", "/items/%s" % item, user="alice", body=b"{}")
+        self.assertEqual(answer.status, 200)
+        return answer.json()["version"]
+
+    def test_gateways_share_answers_and_what_was_forgotten(self):
+        one, two = self.front(), self.front()
+        self.state(one, "a")
+        self.assertTrue(two.get("/items/a", user="alice").cache.hit)
+        self.assertFalse(two.get("/items/a", user="bob").cache.hit)
+        version = self.write(one, "a")
+        self.assertEqual(self.state(two, "a"), version)
+        self.assertIn("cachegate:e:GET", self.redis.ask("KEYS cachegate:e:*"))
+
+    def test_killed_and_back_empty(self):
+        front = self.front()
+        self.assertTrue(self.is_hit(front, "a"))
+        self.redis.kill()
+        version = self.write(front, "a")
+        self.assertEqual(self.state(front, "a"), version)
+        self.redis.start()
+        wait_connected(front, 6)
+        wait_until(lambda: self.is_hit(front, "a"), "hits again")
+        self.assertEqual(self.state(front, "a"), version)
+
+    def test_killed_and_back_with_its_old_file(self):
+        front = self.front()
+        self.assertTrue(self.is_hit(front, "a"))
+        self.redis.ask("SAVE")
+        version = self.write(front, "a")
+        self.redis.kill()
+        self.redis.start()
+        wait_connected(front, 6)
+        self.assertEqual(self.state(front, "a"), version)
+        self.assertEqual(self.state(self.front(), "a"), version, "another gateway, started since")
+
+    def test_frozen(self):
+        front = self.front(CACHEGATE_STORE_TIMEOUT="300ms")
+        self.assertTrue(self.is_hit(front, "a"))
+        self.redis.process.send_signal(signal.SIGSTOP)
+        version = self.write(front, "a")
+        self.assertEqual(self.state(front, "a"), version)
+        self.redis.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: self.is_hit(front, "a"), "hits again")
+        self.assertEqual(self.state(front, "a"), version)
+
+    def test_wrong_password(self):
+        self.redis.ask("CONFIG SET requirepass right")
+        front = self.front(0, CACHEGATE_STORE_REDIS="unix://:wr0ng@%s" % self.redis.path)
+        front.wait_line("WRONGPASS")
+        self.assertEqual(self.state(front, "a"), 0)
+        self.assertFalse(self.is_hit(front, "a"))
+        version = self.write(front, "a")
+        self.assertEqual(self.state(front, "a"), version)
+        self.assertFalse(any("wr0ng" in line for line in front.lines))
+
+    def test_started_before_redis(self):
+        self.redis.kill()
+        front = self.front(0)
+        self.assertEqual(self.state(front, "a"), 0)
+        self.redis.start()
+        wait_until(lambda: self.is_hit(front, "a"), "hits")
+
+    def test_full(self):
+        front = self.front()
+        self.assertTrue(self.is_hit(front, "a"))
+        self.redis.ask("CONFIG SET maxmemory-policy noeviction")
+        self.redis.ask("CONFIG SET maxmemory 1")
+        version = self.write(front, "a")
+        for _ in range(3):
+            self.assertEqual(self.state(front, "a"), version)
+            self.assertEqual(self.state(front, "b"), 0)
+        self.redis.ask("CONFIG SET maxmemory 0")
+        wait_until(lambda: self.is_hit(front, "a"), "hits again")
+        self.assertEqual(self.state(front, "a"), version)
+
+
+if __name__ == "__main__":
+    main()
