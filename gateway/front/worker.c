@@ -4,6 +4,7 @@
 #include "gateway/front/front.h"
 
 #include "cachegate/assert.h"
+#include "cachegate/seal.h"
 
 #include <h2o/http1.h>
 #include <h2o/http2.h>
@@ -78,6 +79,11 @@ static uint32_t tick_ms_of(const struct cg_limits *limits)
 
 /* ---- opening and closing ---- */
 
+static void draw_random(void *bytes, size_t length)
+{
+    CG_ASSERT(RAND_bytes(bytes, (int)length) == 1);
+}
+
 static void open_machine(struct cg_worker *worker)
 {
     const struct cg_server *server = worker->server;
@@ -102,10 +108,12 @@ static void open_machine(struct cg_worker *worker)
         .admin_token = settings->admin_token,
         .log_requests = settings->log_requests,
     };
+    machine->sealer = cg_sealer_create(&settings->secret, NULL);
+    machine->random_bytes = draw_random;
     machine->store = server->hooks.store_open(server->hooks.owner, &worker->context, worker->clock);
     machine->origin =
         server->hooks.origin_open(server->hooks.owner, &worker->context, worker->clock);
-    CG_ASSERT(RAND_bytes((unsigned char *)machine->writer_seed, sizeof(machine->writer_seed)) == 1);
+    draw_random(machine->writer_seed, sizeof(machine->writer_seed));
     cg_machine_init(machine);
 }
 
@@ -178,6 +186,7 @@ static void close_worker(struct cg_worker *worker)
     cg_machine_fini(&worker->machine);
     hooks->origin_close(hooks->owner, worker->machine.origin);
     hooks->store_close(hooks->owner, worker->machine.store);
+    worker->machine.sealer = cg_sealer_destroy(worker->machine.sealer);
     if (worker->date != NULL)
         h2o_mem_release_shared(worker->date);
     h2o_multithread_queue_t *queue = worker->context.queue;

@@ -187,6 +187,18 @@ static void on_marker_filled(void *owner, enum cg_store_result result)
     cg_flight_unref(flight);
 }
 
+/* Takes the encoded entry; a salt of its own for each. */
+static struct cg_blob *seal(struct cg_flight *flight, struct cg_blob *encoded)
+{
+    struct cg_machine *machine = flight->machine;
+    uint8_t salt[CG_SEAL_SALT_BYTES];
+    machine->random_bytes(salt, sizeof(salt));
+    struct cg_blob *sealed = cg_seal_close(machine->sealer, cg_blob_str(encoded),
+                                           cg_request_owner(flight->founder), salt);
+    cg_blob_unref(encoded);
+    return sealed;
+}
+
 static void fill(struct cg_flight *flight, const struct cg_key *key, const struct cg_entry *entry,
                  cg_store_done_fn answer)
 {
@@ -195,6 +207,8 @@ static void fill(struct cg_flight *flight, const struct cg_key *key, const struc
                               ? entry->stale_while_revalidate_ms
                               : entry->stale_if_error_ms;
     struct cg_blob *blob = cg_entry_encode(entry);
+    if (store->port->seals)
+        blob = seal(flight, blob);
     cg_flight_ref(flight);
     store->port->fill(store, key, blob, entry->lifetime_ms + windows_ms, answer, flight);
     cg_blob_unref(blob);

@@ -17,6 +17,7 @@
 #include "cachegate/assert.h"
 #include "cachegate/buf.h"
 #include "cachegate/purge.h"
+#include "cachegate/seal.h"
 #include "cachegate/verdict.h"
 #include "gateway/request/request.h"
 
@@ -188,6 +189,8 @@ void cg_request_await(struct cg_request *request);
 void cg_request_answered(struct cg_request *request);
 /* Checks the magic of a callback's owner. */
 struct cg_request *cg_request_of(void *owner);
+/* Whose entries of this plan are: the identity's digest, or NULL where everyone shares them. */
+const uint8_t *cg_request_owner(const struct cg_request *request);
 /* Copies the facts into the arena and plans again, so that both outlive the client. */
 void cg_request_keep(struct cg_request *request);
 const char *cg_request_step_name(enum cg_request_step step);

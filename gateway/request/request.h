@@ -15,6 +15,7 @@
 
 struct cg_request;
 struct cg_flights;
+struct cg_sealer;
 
 /* The numbers the machines obey; filled from settings. */
 struct cg_machine_limits {
@@ -41,6 +42,8 @@ struct cg_machine {
     struct cg_str via;
     struct cg_str admin_token; /* for PURGE on the traffic port; empty: never accepted */
     bool log_requests;
+    struct cg_sealer *sealer;                         /* for stores that seal; one thread's */
+    void (*random_bytes)(void *bytes, size_t length); /* fit for salts */
     struct cg_log_gate failure_gate, widened_gate, store_gate; /* zeroed */
     uint64_t writer_seed[2]; /* random; writer ids are this and a counter */
     uint64_t writer_count;

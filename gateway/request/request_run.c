@@ -181,6 +181,11 @@ void cg_request_client_gone(struct cg_request *request)
     cg_request_unref(request);
 }
 
+const uint8_t *cg_request_owner(const struct cg_request *request)
+{
+    return request->plan.route->scope_user ? request->plan.identity.digest : NULL;
+}
+
 /* ---- facts that outlive the client ---- */
 
 static void copy_fields(struct cg_arena *arena, const struct cg_fields *from,

@@ -131,6 +131,42 @@ static enum cg_step_result select_variant(struct cg_request *request)
     return CG_CONTINUE;
 }
 
+/* Opens what a shared store gave: the seal proves that it is ours, this user's and this request's.
+ */
+static enum cg_seal_result unseal(struct cg_request *request)
+{
+    struct cg_seal_claim claim = {
+        .identity = cg_request_owner(request),
+        .canonical = request->plan.canonical,
+        .variant = request->variant,
+        .instances = request->plan.instances,
+        .versions = request->view.versions,
+        .count = request->plan.instance_count,
+    };
+    struct cg_blob *sealed = request->entry_blob;
+    request->entry_blob = NULL;
+    enum cg_seal_result result =
+        cg_seal_open(request->machine->sealer, cg_blob_str(sealed), &claim, &request->entry_blob);
+    cg_blob_unref(sealed);
+    return result;
+}
+
+/* NULL when there is none that can be used; `*ret_unreadable` then says why, if something was. */
+static const struct cg_entry *read_entry(struct cg_request *request, enum cg_reason *ret_unreadable)
+{
+    if (request->entry_blob != NULL && request->machine->store->port->seals) {
+        enum cg_seal_result result = unseal(request);
+        if (request->entry_blob == NULL)
+            *ret_unreadable = cg_seal_reason(result);
+    }
+    if (request->entry_blob == NULL)
+        return NULL;
+    if (cg_entry_decode(cg_blob_str(request->entry_blob), &request->arena, &request->entry))
+        return &request->entry;
+    *ret_unreadable = CG_REASON_UNREADABLE;
+    return NULL;
+}
+
 enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
 {
     if (request->view.result != CG_STORE_OK) {
@@ -138,14 +174,8 @@ enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
         count(request, CG_METRIC_MISSES);
         return pass(request, CG_REASON_STORE_UNAVAILABLE);
     }
-    const struct cg_entry *entry = NULL;
-    bool unreadable = false;
-    if (request->entry_blob != NULL) {
-        if (cg_entry_decode(cg_blob_str(request->entry_blob), &request->arena, &request->entry))
-            entry = &request->entry;
-        else
-            unreadable = true;
-    }
+    enum cg_reason unreadable = CG_REASON_ABSENT;
+    const struct cg_entry *entry = read_entry(request, &unreadable);
     request->verdict =
         cg_verdict_of(entry, &request->plan, request->variant, request->view.versions,
                       request->view.epoch, request->bans, cg_now_ms(request->machine->clock));
@@ -159,8 +189,8 @@ enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
         return select_variant(request);
     case CG_VERDICT_MISS:
         request->stale_at_hand = request->verdict.usable_if_error;
-        if (unreadable)
-            request->reason = CG_REASON_UNREADABLE;
+        if (unreadable != CG_REASON_ABSENT)
+            request->reason = unreadable;
         return miss(request);
     case CG_VERDICT_PASS:
         count(request, CG_METRIC_MISSES);

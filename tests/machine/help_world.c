@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cachegate/assert.h"
+#include "cachegate/seal.h"
 #include "gateway/config/tree.h"
 #include "gateway/store/memory.h"
 
@@ -162,8 +163,12 @@ static void submit(struct cg_store *store, struct call call)
     own->world = world;
     world->operations_asked++;
     /* A fill's key is borrowed until it answered, as the contract says; the blob is referenced. */
-    if (own->entry != NULL)
+    if (own->entry != NULL) {
         cg_blob_ref(own->entry);
+        cg_blob_unref(world->last_filled);
+        world->last_filled = cg_blob_ref(own->entry);
+        world->last_key = *own->key;
+    }
     if (world->store_mode == WORLD_STORE_AT_ONCE) {
         answer(own);
         return;
@@ -606,12 +611,22 @@ static struct cg_ruleset *compile(const char *yaml)
     return ruleset;
 }
 
+/* Salts that differ are all that is needed here. */
+static void count_up(void *bytes, size_t length)
+{
+    static uint64_t count;
+    memset(bytes, 0, length);
+    count++;
+    memcpy(bytes, &count, sizeof(count));
+}
+
 struct world *world_create(const char *rules_yaml)
 {
     struct world *world = calloc(1, sizeof(*world));
     world->now_ms = 1000000000000;
     world->clock.port = &clock_port;
-    world->store.port = &store_port;
+    world->port = store_port;
+    world->store.port = &world->port;
     world->origin.port = &origin_port;
     world->ruleset = compile(rules_yaml);
     world->book = cg_book_create(world->ruleset->route_count);
@@ -637,6 +652,10 @@ struct world *world_create(const char *rules_yaml)
         .admin_token = CG_STR("sesame"),
         .writer_seed = {1, 1},
     };
+    struct cg_secret secret;
+    cg_secret_from_text(CG_STR("a secret of the tests"), &secret);
+    world->machine.sealer = cg_sealer_create(&secret, NULL);
+    world->machine.random_bytes = count_up;
     cg_machine_init(&world->machine);
     return world;
 }
@@ -659,6 +678,8 @@ void world_destroy(struct world *world)
         cg_arena_fini(&world->exchanges[i]->arena);
         free(world->exchanges[i]);
     }
+    cg_sealer_destroy(world->machine.sealer);
+    cg_blob_unref(world->last_filled);
     cg_memory_close(world->inner);
     cg_memory_destroy(world->memory);
     cg_ruleset_destroy(world->ruleset);

@@ -69,6 +69,9 @@ struct world {
     size_t timer_count;
 
     struct cg_store store;
+    struct cg_store_port port;   /* the store's; `seals` may be set before anything is asked */
+    struct cg_blob *last_filled; /* reference: what the last fill brought, under which key */
+    struct cg_key last_key;
     void *memory;           /* the memory store */
     struct cg_store *inner; /* its handle */
     enum world_store_mode store_mode;
