@@ -236,14 +236,11 @@ judge:
         may_store = true;
         if
         :: token == BUSY -> may_store = false; goto fetch
-        :: token != BUSY -> skip
-        fi;
 #ifndef ABSENT_MATCHES
-        if
         :: token == 0 -> goto prepare
-        :: token != 0 -> skip
-        fi;
 #endif
+        :: else
+        fi;
 #ifdef FLIGHTS
         goto join;
 #else
@@ -293,8 +290,7 @@ fetch:
         :: may_store
         :: !may_store && (flight == ASKED || flight == FETCHED) && flight_token == BUSY ->
             goto joined
-        :: !may_store && flight == NO_FLIGHT ->
-            founder = true; flight = ASKED; flight_token = BUSY
+        :: !may_store && flight == NO_FLIGHT -> founder = true; flight = ASKED; flight_token = BUSY
         :: else
         fi
     }
