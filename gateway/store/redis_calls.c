@@ -303,6 +303,7 @@ const struct cg_store_port cg_redis_port = {
     .release = redis_release,
     .ban = redis_ban,
     .flush = redis_flush,
+    .seals = true,
     .stats = redis_stats,
     .health = redis_health,
 };
