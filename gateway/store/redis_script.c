@@ -58,8 +58,10 @@ static const char version_text[] =
 
 /*
  * The ban list and its epoch. KEYS: both. ARGV: mode, a random generation, the server's run id, the
- * lifetime, how many bans to keep, then bans. `hello` flushes when the epoch was made under another
- * run id, `renew` always. Answers the epoch; nothing when Redis is full and the epoch had to go.
+ * lifetime, how many bans to keep, then bans. `hello` begins a new history when the epoch was made
+ * under another run id, `renew` always: a fetch from before may still be stored, under a counter
+ * that the old history would reach again. Answers the epoch; nothing when Redis is full and it had
+ * to go.
  */
 static const char epoch_text[] =
     "if redis.replicate_commands then redis.replicate_commands() end\n"
@@ -71,11 +73,9 @@ static const char epoch_text[] =
     "end\n"
     "local added = {}\n"
     "for i = 6, #ARGV do added[#added + 1] = ARGV[i] end\n"
-    "if not generation then\n"
+    "if not generation or mode == 'renew' or (mode == 'hello' and made ~= run) then\n"
     "  redis.call('UNLINK', KEYS[1], KEYS[2])\n"
     "  generation, counter = random, 0\n"
-    "elseif mode == 'renew' or (mode == 'hello' and made ~= run) then\n"
-    "  added = {string.rep(string.char(0), 8)}\n"
     "end\n"
     "counter = tonumber(counter)\n"
     "local function write()\n"

@@ -183,6 +183,56 @@ class OnRedis(Journey):
         self.redis.start()
         wait_until(lambda: self.is_hit(front, "a"), "hits")
 
+    def certificates(self):
+        """ca.pem, and server and client certificates that it signed."""
+        def openssl(*arguments):
+            subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=directory)
+
+        directory = self.directory()
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        for name in ("ca", "stranger"):
+            openssl("req", "-x509", *key, "-keyout", name + ".key", "-out", name + ".pem", "-days", "2",
+                    "-subj", "/CN=" + name)
+        for name, names in (("server", "IP:127.0.0.1"), ("client", "DNS:gateway"), ("other", "DNS:elsewhere")):
+            (directory / "names").write_text("subjectAltName=" + names)
+            openssl("req", *key, "-keyout", name + ".key", "-out", name + ".csr", "-subj", "/CN=" + name)
+            openssl("x509", "-req", "-in", name + ".csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+                    "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", name + ".pem")
+        return directory
+
+    def on_tls(self, directory, certificate):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        redis = Redis("--tls-port", str(port), "--tls-cert-file", str(directory / (certificate + ".pem")),
+                      "--tls-key-file", str(directory / (certificate + ".key")),
+                      "--tls-ca-cert-file", str(directory / "ca.pem"))
+        self.addCleanup(redis.close)
+        return "rediss://127.0.0.1:%d/5" % port
+
+    def test_tls(self):
+        directory = self.certificates()
+        url = self.on_tls(directory, "server")
+        mine = "&cert={0}/client.pem&key={0}/client.key".format(directory)
+        front = self.front(CACHEGATE_STORE_REDIS="%s?ca=%s/ca.pem%s" % (url, directory, mine))
+        self.assertTrue(self.is_hit(front, "a"))
+        version = self.write(front, "a")
+        self.assertEqual(self.state(front, "a"), version)
+        for what, options in (("no client certificate", "?ca=%s/ca.pem" % directory),
+                              ("a stranger's authority", "?ca=%s/stranger.pem%s" % (directory, mine)),
+                              ("another name", "?ca=%s/ca.pem&server_name=redis.example%s" % (directory, mine))):
+            with self.subTest(what):
+                front = self.front(0, CACHEGATE_STORE_REDIS=url + options)
+                front.wait_line("no connection|cannot be used|refuses")
+                self.assertFalse(self.is_hit(front, "b"))
+        other = self.on_tls(directory, "other")
+        front = self.front(0, CACHEGATE_STORE_REDIS="%s?ca=%s/ca.pem%s" % (other, directory, mine))
+        front.wait_line("no connection")
+        self.assertFalse(self.is_hit(front, "b"))
+        front = self.front(CACHEGATE_STORE_REDIS="%s?ca=%s/ca.pem&server_name=elsewhere%s"
+                           % (other, directory, mine))
+        self.assertTrue(self.is_hit(front, "b"))
+
     def test_full(self):
         front = self.front()
         self.assertTrue(self.is_hit(front, "a"))

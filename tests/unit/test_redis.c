@@ -200,6 +200,7 @@ Test(redis, dead_server_leaves_nothing_to_trust_until_purges_were_delivered)
     expect_renewed(1, before, "delivered");
     struct seen seen = look_up(there, 1, NULL, 0);
     cr_expect(covered(&seen, epoch, "/any"), "a server that came back is flushed");
+    cr_expect_neq(seen.epoch.generation, epoch.generation, "no old counter comes round again");
     char path[128];
     snprintf(path, sizeof(path), "%s/dump.rdb", world.directory);
     unlink(path);
