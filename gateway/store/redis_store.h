@@ -1,5 +1,5 @@
 /*
- * redis_store: the store that several gateways share: a standalone Redis (6.2 or later) or Valkey.
+ * redis_store: the store that several gateways share: a standalone Redis from 6.2 on.
  *
  * cg_redis is what the threads of a process have in common; cg_redis_open gives each a handle with
  * a connection of its own that implements cg_store_port (store.h). A lookup is one MGET; versions

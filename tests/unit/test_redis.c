@@ -180,6 +180,22 @@ Test(redis, bans_are_dead_weight_only_up_to_a_bound)
     cr_expect(covered(&seen, before, "/other"), "the list no longer reaches that far");
 }
 
+Test(redis, list_with_a_gap_acquits_nothing_from_before_it)
+{
+    struct cg_epoch before = look_up(here, 1, NULL, 0).epoch;
+    ban_all(here, (const char *const[]){"/1", "/2", "/3"}, 3);
+    redisReply *reply = ask("EVAL %s 1 test:{bans}:list", "return redis.call('LREM', KEYS[1], 1, "
+                                                          "redis.call('LINDEX', KEYS[1], 1))");
+    cr_assert_eq(reply->integer, 1);
+    freeReplyObject(reply);
+    struct seen seen = look_up(there, 1, NULL, 0);
+    struct cg_epoch after_gap = {before.generation, before.counter + 2};
+    cr_expect_eq(seen.epoch.counter, before.counter + 3);
+    cr_expect(covered(&seen, before, "/other"), "its ban may be the one that is gone");
+    cr_expect_not(covered(&seen, after_gap, "/other"));
+    cr_expect(covered(&seen, after_gap, "/3"));
+}
+
 /* ---- faults ---- */
 
 Test(redis, dead_server_leaves_nothing_to_trust_until_purges_were_delivered)
@@ -204,6 +220,26 @@ Test(redis, dead_server_leaves_nothing_to_trust_until_purges_were_delivered)
     char path[128];
     snprintf(path, sizeof(path), "%s/dump.rdb", world.directory);
     unlink(path);
+}
+
+Test(redis, epoch_of_another_server_is_not_believed_by_a_process_that_starts)
+{
+    char text[256];
+    told_by_redis(text, "SET", "test:{bans}:epoch", "00000000000000aa:7:another-run-id");
+    struct cg_redis *redis = make_redis();
+    struct cg_store *store = open_handle_of(redis);
+    struct cg_epoch old = {0xaa, 7};
+    struct seen seen = look_up(store, 1, NULL, 0);
+    cr_expect(covered(&seen, old, "/any"));
+    struct cg_epoch made = seen.epoch;
+    cg_redis_close(store);
+    cg_redis_destroy(redis);
+    redis = make_redis();
+    store = open_handle_of(redis);
+    seen = look_up(store, 1, NULL, 0);
+    cr_expect(cg_epoch_eq(seen.epoch, made), "its own is kept");
+    cg_redis_close(store);
+    cg_redis_destroy(redis);
 }
 
 Test(redis, server_that_came_back_empty_matches_nothing_from_before)
