@@ -4,13 +4,16 @@ A redis-server of the test's own listens on a UNIX socket in a temporary directo
 process id. Whatever happens to it, requests are answered and nothing stale is served.
 """
 
+import os
 import pathlib
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+from unittest import mock
 
+import test_consistency
 import test_example_finance
 from harness import App, Journey, main, wait_until
 
@@ -89,6 +92,18 @@ class FinanceOnRedis(test_example_finance.FinanceJourney):
         front = super().gateway(*arguments, **options)
         wait_connected(front)
         return front
+
+
+class ConsistencyOnRedis(test_consistency.Consistency):
+    """Readers and writers at random, one gateway with several connections to Redis."""
+
+    def setUp(self):
+        super().setUp()
+        redis = Redis()
+        self.addCleanup(redis.close)
+        variables = mock.patch.dict(os.environ, environment_for(redis))
+        variables.start()
+        self.addCleanup(variables.stop)
 
 
 class Items(App):
