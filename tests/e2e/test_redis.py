@@ -149,6 +149,18 @@ class OnRedis(Journey):
         self.assertEqual(self.state(two, "a"), version)
         self.assertIn("cachegate:e:GET", self.redis.ask("KEYS cachegate:e:*"))
 
+    def test_redis_holds_nothing_readable(self):
+        front = self.front()
+        self.assertTrue(self.is_hit(front, "very-secret-item"))
+        keys = [line for line in self.redis.ask("KEYS *").split("\r\n") if line and line[0] not in "*$"]
+        self.assertTrue(any(key.startswith("cachegate:e:GET") for key in keys), keys)
+        self.assertTrue(any(key.startswith("cachegate:v:") for key in keys), keys)
+        for key in keys:
+            value = self.redis.ask("GET %s" % key)
+            for secret in ("very-secret-item", "alice", '"state"', "application/json"):
+                self.assertNotIn(secret, key)
+                self.assertNotIn(secret, value, key)
+
     def test_killed_and_back_empty(self):
         front = self.front()
         self.assertTrue(self.is_hit(front, "a"))
