@@ -84,6 +84,24 @@ static bool fail(struct cg_http1_response *response, struct turn *turn, enum cg_
     return stop(turn, CG_HTTP1_FAILED);
 }
 
+/* The lines of head and trailers, which count alike. False when one was found; else the turn ends.
+ */
+static bool ends_without_line(struct cg_http1_response *response, struct turn *turn,
+                              enum cg_http1_line found)
+{
+    switch (found) {
+    case CG_HTTP1_LINE_FOUND:
+        return false;
+    case CG_HTTP1_LINE_INCOMPLETE:
+        return stop(turn, CG_HTTP1_NEEDS_MORE);
+    case CG_HTTP1_LINE_BARE_LF:
+        return fail(response, turn, CG_HTTP1_BAD_FIELD);
+    case CG_HTTP1_LINE_TOO_LONG:
+        return fail(response, turn, CG_HTTP1_HEAD_TOO_LARGE);
+    }
+    CG_UNREACHABLE();
+}
+
 static bool go_on(struct cg_http1_response *response, enum state state)
 {
     response->state = state;
@@ -218,16 +236,8 @@ static bool read_head(struct cg_http1_response *response, struct turn *turn)
 {
     struct cg_str head;
     size_t bytes_left = response->head_bytes_max - response->head_bytes;
-    switch (cg_http1_head_find(turn->rest, bytes_left, &head)) {
-    case CG_HTTP1_LINE_FOUND:
-        break;
-    case CG_HTTP1_LINE_INCOMPLETE:
-        return stop(turn, CG_HTTP1_NEEDS_MORE);
-    case CG_HTTP1_LINE_BARE_LF:
-        return fail(response, turn, CG_HTTP1_BAD_FIELD);
-    case CG_HTTP1_LINE_TOO_LONG:
-        return fail(response, turn, CG_HTTP1_HEAD_TOO_LARGE);
-    }
+    if (ends_without_line(response, turn, cg_http1_head_find(turn->rest, bytes_left, &head)))
+        return true;
     enum cg_http1_error error = parse_head(response, head);
     if (error != CG_HTTP1_OK)
         return fail(response, turn, error);
@@ -322,16 +332,8 @@ static bool read_trailer(struct cg_http1_response *response, struct turn *turn)
 {
     struct cg_str line, name, value;
     size_t bytes_left = response->head_bytes_max - response->head_bytes;
-    switch (cg_http1_line_find(turn->rest, bytes_left, &line)) {
-    case CG_HTTP1_LINE_FOUND:
-        break;
-    case CG_HTTP1_LINE_INCOMPLETE:
-        return stop(turn, CG_HTTP1_NEEDS_MORE);
-    case CG_HTTP1_LINE_BARE_LF:
-        return fail(response, turn, CG_HTTP1_BAD_FIELD);
-    case CG_HTTP1_LINE_TOO_LONG:
-        return fail(response, turn, CG_HTTP1_HEAD_TOO_LARGE);
-    }
+    if (ends_without_line(response, turn, cg_http1_line_find(turn->rest, bytes_left, &line)))
+        return true;
     if (!cg_str_empty(line) && !cg_http1_field_split(line, &name, &value))
         return fail(response, turn, CG_HTTP1_BAD_FIELD);
     turn->used = line.length + 2;

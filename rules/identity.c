@@ -173,42 +173,13 @@ static bool is_identity_source(const struct cg_identity_rules *rules, enum cg_id
     return false;
 }
 
-/* The set of letters in it. A glob can only match a name that has all of its own letters, and that
- * is a single test: most fields are ruled out by it for every glob. */
-static uint32_t letters_of(struct cg_str s)
+static bool looks_like_credential(const struct cg_identity_rules *rules, struct cg_str name)
 {
-    uint32_t letters = 0;
-    for (size_t i = 0; i < s.length; i++)
-        if (s.bytes[i] >= 'a' && s.bytes[i] <= 'z')
-            letters |= 1u << (unsigned)(s.bytes[i] - 'a');
-    return letters;
-}
-
-enum { LETTERS_MAX = 128 };
-
-/* The credential globs, each with its letters as far as there is room. */
-struct credential_names {
-    const struct cg_identity_rules *rules;
-    const struct cg_names *globs;
-    uint32_t letters[LETTERS_MAX];
-};
-
-static void prepare_names(struct credential_names *names, const struct cg_identity_rules *rules)
-{
-    const struct cg_names *globs = &rules->credential_names;
-    names->rules = rules;
-    names->globs = globs;
-    for (size_t i = 0; i < globs->count && i < LETTERS_MAX; i++)
-        names->letters[i] = letters_of(globs->items[i]);
-}
-
-static bool looks_like_credential(const struct credential_names *names, struct cg_str name)
-{
-    uint32_t missing = ~letters_of(name);
-    for (size_t i = 0; i < names->globs->count; i++)
-        if ((i >= LETTERS_MAX || (names->letters[i] & missing) == 0) &&
-            cg_str_glob(names->globs->items[i], name))
-            return cg_identity_is_credential(names->rules, name); /* knows the exemptions */
+    uint32_t missing = ~cg_name_letters(name);
+    for (size_t i = 0; i < rules->credential_names.count; i++)
+        if ((rules->credential_letters[i] & missing) == 0 &&
+            cg_str_glob(rules->credential_names.items[i], name))
+            return cg_identity_is_credential(rules, name); /* knows the exemptions */
     return false;
 }
 
@@ -308,15 +279,13 @@ struct cg_str cg_uncovered_credential(struct cg_plan_build *build)
     const struct cg_fields *fields = build->facts->fields;
     const struct cg_identity_rules *rules = &build->ruleset->identity;
     struct cg_str uncovered = {NULL, 0};
-    struct credential_names names;
-    prepare_names(&names, rules);
     for (size_t i = 0; i < fields->count; i++) {
         struct cg_str name = fields->items[i].name;
         if (cg_str_eq(name, CG_STR("cookie")))
             continue;
         /* CGI and its heirs read `X_User` and `X-User` as one variable: a name that can be merged
          * with another says what the key does not. */
-        if (!looks_like_credential(&names, name) && is_plain_name(name) &&
+        if (!looks_like_credential(rules, name) && is_plain_name(name) &&
             !merges_with_keyed(build, name))
             continue;
         enum coverage coverage = cover_field(build, name);

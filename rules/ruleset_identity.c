@@ -93,6 +93,15 @@ static const struct exemption {
     {"sec-ch-*", "client hints: about the program and the screen"},
 };
 
+uint32_t cg_name_letters(struct cg_str name)
+{
+    uint32_t letters = 0;
+    for (size_t i = 0; i < name.length; i++)
+        if (name.bytes[i] >= 'a' && name.bytes[i] <= 'z')
+            letters |= 1u << (unsigned)(name.bytes[i] - 'a');
+    return letters;
+}
+
 bool cg_identity_is_credential(const struct cg_identity_rules *identity, struct cg_str name)
 {
     for (size_t i = 0; i < sizeof exemptions / sizeof *exemptions; i++)
@@ -122,6 +131,10 @@ static void take_credentials(struct cg_build *build, const struct cg_node *extra
         names->items[names->count++] = cg_str_from(credential_globs[i]);
     for (size_t i = 0; i < more.count; i++)
         names->items[names->count++] = more.items[i];
+    uint32_t *letters = CG_ARENA_ARRAY(build->arena, uint32_t, names->count);
+    for (size_t i = 0; i < names->count; i++)
+        letters[i] = cg_name_letters(names->items[i]);
+    build->ruleset->identity.credential_letters = letters;
 }
 
 /* The field's name of `{header: NAME}` or `{cookie: NAME}`. */

@@ -222,6 +222,7 @@ struct cg_identity_rules {
     size_t source_count;
     bool has_user;
     struct cg_names credential_names; /* lower-case globs, the built-in table and the operator's */
+    uint32_t *credential_letters;     /* cg_name_letters of each */
 };
 
 struct cg_ruleset {
@@ -271,5 +272,10 @@ const struct cg_group *cg_ruleset_group(const struct cg_ruleset *ruleset, struct
  * matching the globs directly. `cookie` is not among them: cookies count one by one.
  */
 bool cg_identity_is_credential(const struct cg_identity_rules *identity, struct cg_str name);
+/*
+ * The set of letters in a lower-case name, a bit each. A glob can only match a name that has all of
+ * its own letters, and that is a single test: most fields are ruled out by it for every glob.
+ */
+uint32_t cg_name_letters(struct cg_str name);
 
 #endif

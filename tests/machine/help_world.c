@@ -176,15 +176,15 @@ static void submit(struct cg_store *store, struct call call)
     if (world->store_mode == WORLD_STORE_ANSWERS_LATE)
         act(own);
     CG_ASSERT(world->operation_count < WORLD_OPERATIONS_MAX);
-    world->operations[(world->operation_first + world->operation_count++) % WORLD_OPERATIONS_MAX]
-        .arguments = own;
+    world->operations[(world->operation_first + world->operation_count++) % WORLD_OPERATIONS_MAX] =
+        own;
 }
 
 bool world_store_step(struct world *world)
 {
     if (world->operation_count == 0)
         return false;
-    struct call *call = world->operations[world->operation_first].arguments;
+    struct call *call = world->operations[world->operation_first];
     world->operation_first = (world->operation_first + 1) % WORLD_OPERATIONS_MAX;
     world->operation_count--;
     answer(call);

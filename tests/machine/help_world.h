@@ -53,12 +53,6 @@ struct world_exchange {
     long tag; /* what the origin's state was when it was asked */
 };
 
-struct world_operation {
-    int kind;
-    struct cg_store *store;
-    void *arguments; /* owned */
-};
-
 struct world {
     struct cg_machine machine;
     struct cg_ruleset *ruleset;
@@ -75,8 +69,8 @@ struct world {
     void *memory;           /* the memory store */
     struct cg_store *inner; /* its handle */
     enum world_store_mode store_mode;
-    bool store_down; /* every operation answers UNAVAILABLE */
-    struct world_operation operations[WORLD_OPERATIONS_MAX];
+    bool store_down;                        /* every operation answers UNAVAILABLE */
+    void *operations[WORLD_OPERATIONS_MAX]; /* owned, a ring of calls not answered yet */
     size_t operation_first, operation_count;
     size_t operations_asked; /* over all time */
 

@@ -100,8 +100,6 @@ static void move_exchange(struct play *play, struct world_exchange *exchange)
 
 static void check(struct play *play, struct world_client *client)
 {
-    int resource = client->facts.target.bytes == NULL ? -1 : 0;
-    (void)resource;
     if (client->aborted || client->status != 200 || client->gone || client->body.length == 0)
         return;
     char text[64];
