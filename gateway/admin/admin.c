@@ -4,6 +4,7 @@
 #include "gateway/admin/listen.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
+#include "gateway/net/lookup.h"
 
 #include <fcntl.h>
 #include <h2o/http1.h>
@@ -20,7 +21,7 @@ struct cg_admin_connection {
     struct cg_admin_connection **link; /* what points here */
 };
 
-enum { END_WAIT_MS = 2000 };
+enum { END_WAIT_MS = 2000, LOOKUPS_MS_MAX = 3000 };
 
 static void on_accept(h2o_socket_t *listener, const char *error);
 static void *run(void *argument);
@@ -119,6 +120,10 @@ static void tear_down(struct cg_admin *admin, h2o_socket_t *listener, h2o_socket
     if (admin->connection_count > 0) {
         cg_log(CG_LOG_WARN, "admin", "%zu connections would not end", admin->connection_count);
         return; /* the process is about to end; freeing under them would be worse */
+    }
+    if (!cg_lookups_drain(&admin->context, LOOKUPS_MS_MAX)) {
+        cg_log(CG_LOG_WARN, "admin", "a lookup of a name is still under way");
+        return;
     }
     h2o_evloop_t *loop = admin->context.loop;
     h2o_multithread_queue_t *queue = admin->context.queue;

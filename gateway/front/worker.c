@@ -5,6 +5,7 @@
 
 #include "cachegate/assert.h"
 #include "cachegate/seal.h"
+#include "gateway/net/lookup.h"
 
 #include <h2o/http1.h>
 #include <h2o/http2.h>
@@ -189,6 +190,10 @@ static void close_worker(struct cg_worker *worker)
     worker->machine.sealer = cg_sealer_destroy(worker->machine.sealer);
     if (worker->date != NULL)
         h2o_mem_release_shared(worker->date);
+    if (!cg_lookups_drain(&worker->context, STOP_MS_MAX)) {
+        cg_log(CG_LOG_WARN, "stop", "a lookup of a name is still under way");
+        return; /* what it will answer to must stay, for the short time until the process ends */
+    }
     h2o_multithread_queue_t *queue = worker->context.queue;
     /* Orders are seen before they are sent through the queue: whoever sends must be done with it.
      */

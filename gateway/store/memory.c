@@ -111,7 +111,7 @@ static void memory_lookup(struct cg_store *store, const struct cg_key *key,
     struct cg_store_view view; /* large: only what was asked for is filled in */
     CG_ASSERT(count <= CG_INSTANCES_MAX);
     int64_t now_ms = now_of(handle);
-    struct cg_blob *entry = cg_memory_entry_find(handle->memory, key, now_ms);
+    struct cg_blob *entry = key == NULL ? NULL : cg_memory_entry_find(handle->memory, key, now_ms);
     for (size_t i = 0; i < count; i++)
         cg_memory_version_read(handle->memory, &instances[i], now_ms, &view.versions[i]);
     view.entry = entry;
@@ -202,6 +202,12 @@ static void memory_stats(struct cg_store *store, struct cg_store_stats *ret_stat
     };
 }
 
+static bool memory_reachable(struct cg_store *store)
+{
+    (void)store;
+    return true;
+}
+
 static void memory_health(struct cg_store *store, struct cg_store_health *ret_health)
 {
     (void)store;
@@ -219,6 +225,7 @@ static const struct cg_store_port memory_port = {
     .ban = memory_ban,
     .flush = memory_flush,
     .stats = memory_stats,
+    .reachable = memory_reachable,
     .health = memory_health,
 };
 

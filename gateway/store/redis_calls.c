@@ -26,23 +26,25 @@ static void take_epoch(struct cg_redis_call *call, struct cg_str text)
     call->has_epoch = cg_redis_epoch_read(text, &call->view.epoch, &run_id);
 }
 
+/* `index`: how many entries were asked for, before the versions and the epoch. */
 static void on_looked_up(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_call *call = owner;
     struct cg_redis_handle *handle = call->handle;
     bool ended;
-    (void)index;
-    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements != call->count + 2) {
+    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY ||
+        reply->elements != call->count + 1 + index) {
         call->failed = true;
         cg_redis_call_step(call);
         return;
     }
     int64_t now_ms = cg_now_ms(handle->clock);
     for (size_t i = 0; i < call->count; i++)
-        cg_version_value_read(cg_redis_reply_str(reply->element[1 + i]), now_ms,
+        cg_version_value_read(cg_redis_reply_str(reply->element[index + i]), now_ms,
                               &call->view.versions[i], &ended);
-    take_epoch(call, cg_redis_reply_str(reply->element[1 + call->count]));
-    struct cg_str entry = cg_redis_reply_str(reply->element[0]);
+    take_epoch(call, cg_redis_reply_str(reply->element[index + call->count]));
+    struct cg_str entry =
+        index == 0 ? (struct cg_str){NULL, 0} : cg_redis_reply_str(reply->element[0]);
     /* Without an epoch nothing is known about open purges: no entry matches. */
     if (!cg_str_empty(entry) && call->has_epoch)
         call->view.entry = cg_blob_create(entry);
@@ -65,11 +67,12 @@ static void redis_lookup(struct cg_store *store, const struct cg_key *key,
     call->answer_view = answer;
     call->count = count;
     cg_redis_words_add(&words, CG_STR("MGET"));
-    cg_redis_words_add(&words, cg_redis_entry_key(handle->redis, key, keys[0]));
+    if (key != NULL)
+        cg_redis_words_add(&words, cg_redis_entry_key(handle->redis, key, keys[0]));
     for (size_t i = 0; i < count; i++)
         cg_redis_words_add(&words, cg_redis_version_key(handle->redis, &instances[i], keys[1 + i]));
     cg_redis_words_add(&words, cg_redis_bans_key(handle->redis, "epoch", keys[1 + count]));
-    cg_redis_call_send(call, &words, on_looked_up, 0);
+    cg_redis_call_send(call, &words, on_looked_up, key == NULL ? 0 : 1);
     cg_redis_call_step(call);
 }
 
@@ -282,6 +285,11 @@ static void redis_stats(struct cg_store *store, struct cg_store_stats *ret_stats
         (struct cg_store_stats){.bans = handle->bans == NULL ? 0 : cg_bans_count(handle->bans)};
 }
 
+static bool redis_reachable(struct cg_store *store)
+{
+    return cg_redis_usable(handle_of(store));
+}
+
 static void redis_health(struct cg_store *store, struct cg_store_health *ret_health)
 {
     const struct cg_redis_handle *handle = handle_of(store);
@@ -305,5 +313,6 @@ const struct cg_store_port cg_redis_port = {
     .flush = redis_flush,
     .seals = true,
     .stats = redis_stats,
+    .reachable = redis_reachable,
     .health = redis_health,
 };

@@ -214,18 +214,16 @@ static void connect_to(struct cg_redis_link *link, struct sockaddr *address, soc
         link->socket->data = link;
 }
 
-static void on_lookup(h2o_hostinfo_getaddr_req_t *lookup, const char *error, struct addrinfo *found,
-                      void *owner)
+static void on_lookup(void *owner, const char *error, const struct addrinfo *found)
 {
     struct cg_redis_link *link = owner;
-    (void)lookup;
     link->lookup = NULL;
-    if (error != NULL || found == NULL) {
-        drop(link, error == NULL ? "its name has no address" : error);
+    if (error != NULL) {
+        drop(link, error);
         return;
     }
     size_t count = 0;
-    for (struct addrinfo *at = found; at != NULL; at = at->ai_next)
+    for (const struct addrinfo *at = found; at != NULL; at = at->ai_next)
         count++;
     /* Another one after each failure. */
     for (size_t skip = link->failures % count; skip > 0; skip--)
@@ -249,12 +247,7 @@ static void open_link(void *owner)
         connect_to(link, (struct sockaddr *)&address, sizeof(address));
         return;
     }
-    char port[8];
-    snprintf(port, sizeof(port), "%u", (unsigned)url->port);
-    link->lookup = h2o_hostinfo_getaddr(
-        &link->context->receivers.hostinfo_getaddr, h2o_iovec_init(url->host, strlen(url->host)),
-        h2o_iovec_init(port, strlen(port)), AF_UNSPEC, SOCK_STREAM, IPPROTO_TCP,
-        AI_ADDRCONFIG | AI_NUMERICSERV, on_lookup, link);
+    link->lookup = cg_lookup_start(link->context, url->host, url->port, on_lookup, link);
 }
 
 /* ---- ending ---- */
@@ -272,9 +265,7 @@ static void close_socket(struct cg_redis_link *link)
 
 static void take_apart(struct cg_redis_link *link)
 {
-    if (link->lookup != NULL)
-        h2o_hostinfo_getaddr_cancel(link->lookup);
-    link->lookup = NULL;
+    link->lookup = cg_lookup_cancel(link->lookup);
     close_socket(link);
     if (link->reader != NULL)
         redisReaderFree(link->reader);

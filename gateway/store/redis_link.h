@@ -14,6 +14,7 @@
 #include <hiredis/hiredis.h>
 
 #include "cachegate/buf.h"
+#include "gateway/net/lookup.h"
 #include "gateway/request/ports.h"
 #include "gateway/store/redis_peer.h"
 
@@ -43,7 +44,7 @@ struct cg_redis_link {
     void (*on_closed)(void *owner, const char *why);
     void *owner;
     /* Private. */
-    h2o_hostinfo_getaddr_req_t *lookup;
+    struct cg_lookup *lookup;
     h2o_socket_t *socket;
     bool open;
     bool writing;

@@ -1,7 +1,7 @@
 /*
  * store: the only door to stored answers and to the versions that keep them honest.
  *
- * A driver (memory.c, later redis.c) implements cg_store_port; a handle belongs to one thread, and
+ * A driver (memory.c, redis_store.c) implements cg_store_port; a handle belongs to one thread, and
  * handles of one process share what they stand for. Answers come through callbacks, possibly before
  * the call returns; results are valid during the callback only. Requests (struct cg_store_lookup …)
  * are borrowed until the callback has returned.
@@ -54,6 +54,8 @@ struct cg_store_stats {
     uint64_t versions;
     uint64_t evictions;
     uint64_t bans;
+    uint64_t near_entries; /* of the copies in front of another store */
+    uint64_t near_bytes;
 };
 
 struct cg_store_health {
@@ -61,10 +63,12 @@ struct cg_store_health {
     bool available;
     double latency_ms;   /* of the last operation measured; 0 for memory */
     const char *breaker; /* "closed", "open", "half-open" */
+    uint64_t journal;    /* purges that were not delivered yet */
 };
 
 struct cg_store_port {
-    /* The entry under `key` and the versions of `instances`, as of one moment after the call. */
+    /* The entry under `key` and the versions of `instances`, as of one moment after the call. With
+     * `key` NULL only the versions, epoch and bans: no body travels. */
     void (*lookup)(struct cg_store *store, const struct cg_key *key,
                    const struct cg_instance *instances, size_t count, cg_store_view_fn answer,
                    void *owner);
@@ -93,6 +97,8 @@ struct cg_store_port {
     void (*ban)(struct cg_store *store, const struct cg_ban *bans, size_t count,
                 cg_store_done_fn answer, void *owner);
     void (*flush)(struct cg_store *store, cg_store_done_fn answer, void *owner);
+    /* Whether a purge sent now would be acknowledged, as far as is known without asking. */
+    bool (*reachable)(struct cg_store *store);
     /* Others can read what it keeps: the machines seal entries before they fill (seal.h). */
     bool seals;
     void (*stats)(struct cg_store *store, struct cg_store_stats *ret_stats);

@@ -1,6 +1,5 @@
 #include "gateway/upstream/resolver.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "cachegate/assert.h"
@@ -17,7 +16,7 @@ void cg_resolver_init(struct cg_resolver *resolver, const struct cg_upstream *up
 {
     *resolver = (struct cg_resolver){
         .upstream = upstream,
-        .receiver = &context->receivers.hostinfo_getaddr,
+        .context = context,
         .clock = clock,
         .expiry = {.on_expiry = on_expiry, .owner = resolver},
     };
@@ -32,9 +31,7 @@ void cg_resolver_fini(struct cg_resolver *resolver)
 {
     CG_ASSERT(resolver->waiters == NULL);
     cg_timer_disarm(resolver->clock, &resolver->expiry);
-    if (resolver->lookup != NULL)
-        h2o_hostinfo_getaddr_cancel(resolver->lookup);
-    resolver->lookup = NULL;
+    resolver->lookup = cg_lookup_cancel(resolver->lookup);
 }
 
 static void take_addresses(struct cg_resolver *resolver, const struct addrinfo *found)
@@ -55,11 +52,9 @@ static void take_addresses(struct cg_resolver *resolver, const struct addrinfo *
         cg_timer_arm(resolver->clock, &resolver->expiry, CG_RESOLVER_FRESH_MS);
 }
 
-static void on_lookup(h2o_hostinfo_getaddr_req_t *lookup, const char *error, struct addrinfo *found,
-                      void *owner)
+static void on_lookup(void *owner, const char *error, const struct addrinfo *found)
 {
     struct cg_resolver *resolver = owner;
-    (void)lookup;
     resolver->lookup = NULL;
     if (error == NULL)
         take_addresses(resolver, found);
@@ -91,13 +86,9 @@ void cg_resolver_ask(struct cg_resolver *resolver, struct cg_resolver_waiter *wa
     resolver->waiters = waiter;
     if (resolver->lookup != NULL)
         return;
-    char port[8];
     const struct cg_address *address = &resolver->upstream->settings->address;
-    snprintf(port, sizeof(port), "%u", address->port);
-    resolver->lookup = h2o_hostinfo_getaddr(
-        resolver->receiver, h2o_iovec_init(address->host, strlen(address->host)),
-        h2o_iovec_init(port, strlen(port)), AF_UNSPEC, SOCK_STREAM, IPPROTO_TCP, AI_NUMERICSERV,
-        on_lookup, resolver);
+    resolver->lookup =
+        cg_lookup_start(resolver->context, address->host, address->port, on_lookup, resolver);
 }
 
 void cg_resolver_forget(struct cg_resolver_waiter *waiter)

@@ -10,6 +10,7 @@
 
 #include <h2o.h>
 
+#include "gateway/net/lookup.h"
 #include "gateway/request/ports.h"
 #include "gateway/upstream/upstreams.h"
 
@@ -30,12 +31,12 @@ struct cg_resolver {
     const char *error; /* static */
     /* Private. */
     const struct cg_upstream *upstream; /* borrowed */
-    h2o_multithread_receiver_t *receiver;
+    h2o_context_t *context;
     struct cg_clock *clock;
     size_t first; /* the address that worked last */
     bool fresh;
     struct cg_timer expiry;
-    h2o_hostinfo_getaddr_req_t *lookup; /* under way, or NULL */
+    struct cg_lookup *lookup; /* under way, or NULL */
     struct cg_resolver_waiter *waiters;
 };
 

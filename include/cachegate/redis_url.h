@@ -15,6 +15,13 @@
 
 enum { CG_REDIS_URL_MAX = 4096, CG_REDIS_DATABASE_MAX = 65535, CG_REDIS_PORT = 6379 };
 
+/* One server: a host (a name or an address without brackets) and a port, or a UNIX socket. */
+struct cg_redis_address {
+    char host[256]; /* NUL-terminated, as all of them; "" with a socket */
+    uint16_t port;
+    char socket_path[108];
+};
+
 /* Texts are NUL-terminated and in the arena; "" where the URL says nothing. */
 struct cg_redis_url {
     bool tls;

@@ -22,6 +22,7 @@
 
 #include "cachegate/buf.h"
 #include "gateway/base/clock.h"
+#include "gateway/net/lookup.h"
 #include "gateway/upstream/origin.h"
 
 #define UNUSED __attribute__((unused))
@@ -191,6 +192,7 @@ static UNUSED void world_fini(struct world *w)
         unlink(w->path);
         rmdir(w->directory);
     }
+    cr_assert(cg_lookups_drain(&w->context, 60000));
     h2o_context_dispose(&w->context);
     h2o_evloop_destroy(w->context.loop);
     h2o_config_dispose(&w->config);

@@ -22,6 +22,7 @@
 
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
+#include "gateway/net/lookup.h"
 #include "gateway/store/redis_store.h"
 
 enum { REDIS_ARGUMENTS_MAX = 32 };
@@ -197,6 +198,7 @@ static void world_end(void)
     snprintf(path, sizeof(path), "%s/clock", world.directory);
     unlink(path);
     rmdir(world.directory);
+    cr_assert(cg_lookups_drain(&world.context, 60000));
     h2o_context_dispose(&world.context);
     h2o_evloop_destroy(world.context.loop);
     h2o_config_dispose(&world.config);
