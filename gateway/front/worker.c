@@ -216,6 +216,15 @@ const char *__lsan_default_suppressions(void)
 }
 #endif
 
+#ifdef __SANITIZE_THREAD__
+/* OpenSSL hands certificates from thread to thread by atomics that the sanitizer does not see. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:libcrypto.so.3\n";
+}
+#endif
+
 /* ---- orders ---- */
 
 static void start_drain(struct cg_worker *worker)
