@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-enum { SOCKET_PATH_MAX = 107 }; /* sun_path and its NUL */
-
 static bool refuse(const char **ret_error, const char *sentence)
 {
     *ret_error = sentence;
@@ -37,31 +35,27 @@ static bool take_scheme(struct cg_str *rest, struct cg_redis_url *url, const cha
 {
     static const struct {
         const char *scheme;
+        enum cg_redis_form form;
         bool tls;
-        const char *refusal;
     } schemes[] = {
-        {"redis://", false, NULL},
-        {"rediss://", true, NULL},
-        {"unix://", false, NULL},
-        {"redis+sentinel://", false,
-         "Sentinel is not built into this version; name the server itself: redis://host:port"},
-        {"rediss+sentinel://", false,
-         "Sentinel is not built into this version; name the server itself: rediss://host:port"},
-        {"redis+cluster://", false,
-         "Redis Cluster is not built into this version; use a standalone server: "
-         "redis://host:port"},
-        {"rediss+cluster://", false,
-         "Redis Cluster is not built into this version; use a standalone server: "
-         "rediss://host:port"},
+        {"redis://", CG_REDIS_STANDALONE, false},
+        {"rediss://", CG_REDIS_STANDALONE, true},
+        {"unix://", CG_REDIS_STANDALONE, false},
+        {"redis+sentinel://", CG_REDIS_SENTINEL, false},
+        {"rediss+sentinel://", CG_REDIS_SENTINEL, true},
+        {"redis+cluster://", CG_REDIS_CLUSTER, false},
+        {"rediss+cluster://", CG_REDIS_CLUSTER, true},
     };
     for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
         if (!cg_str_starts_with(*rest, cg_str_from(schemes[i].scheme)))
             continue;
         *rest = cg_str_skip(*rest, strlen(schemes[i].scheme));
+        url->form = schemes[i].form;
         url->tls = schemes[i].tls;
-        return schemes[i].refusal == NULL || refuse(ret_error, schemes[i].refusal);
+        return true;
     }
-    return refuse(ret_error, "the URL must begin with redis://, rediss:// or unix://");
+    return refuse(ret_error, "the URL must begin with redis://, rediss://, unix://, "
+                             "redis+sentinel:// or redis+cluster://");
 }
 
 static bool parse_credentials(struct cg_str text, struct cg_arena *arena, struct cg_redis_url *url,
@@ -82,22 +76,29 @@ static bool parse_credentials(struct cg_str text, struct cg_arena *arena, struct
     return true;
 }
 
-static bool parse_host(struct cg_str text, struct cg_arena *arena, struct cg_redis_url *url,
+/* Host and port; brackets are not part of the host. */
+static bool split_port(struct cg_str text, struct cg_str *ret_host, struct cg_str *ret_port,
                        const char **ret_error)
 {
-    struct cg_str host = text, port = {NULL, 0};
-    uint64_t number = CG_REDIS_PORT;
-    if (cg_str_starts_with(text, CG_STR("["))) {
-        size_t end = cg_str_find(text, ']');
-        host = cg_str_sub(text, 1, end - 1);
-        port = cg_str_skip(text, end + 1);
-        if (end == text.length || (port.length > 0 && port.bytes[0] != ':'))
-            return refuse(ret_error, "an IPv6 host is written in brackets: [::1]:6379");
-    } else {
+    if (!cg_str_starts_with(text, CG_STR("["))) {
         size_t colon = cg_str_find(text, ':');
-        host = cg_str_sub(text, 0, colon);
-        port = cg_str_skip(text, colon);
+        *ret_host = cg_str_sub(text, 0, colon);
+        *ret_port = cg_str_skip(text, colon);
+        return true;
     }
+    size_t end = cg_str_find(text, ']');
+    *ret_host = cg_str_sub(text, 1, end - 1);
+    *ret_port = cg_str_skip(text, end + 1);
+    return (end < text.length && (ret_port->length == 0 || ret_port->bytes[0] == ':')) ||
+           refuse(ret_error, "an IPv6 host is written in brackets: [::1]:6379");
+}
+
+static bool parse_host(struct cg_str text, struct cg_redis_url *url, const char **ret_error)
+{
+    struct cg_str host, port;
+    uint64_t number = url->form == CG_REDIS_SENTINEL ? CG_REDIS_SENTINEL_PORT : CG_REDIS_PORT;
+    if (!split_port(text, &host, &port, ret_error))
+        return false;
     if (cg_str_empty(host))
         return refuse(ret_error, "the host is missing");
     for (size_t i = 0; i < host.length; i++) {
@@ -106,12 +107,30 @@ static bool parse_host(struct cg_str text, struct cg_arena *arena, struct cg_red
             !(c == ':' && text.bytes[0] == '['))
             return refuse(ret_error, "the host is neither a name nor an address");
     }
+    if (host.length >= sizeof(url->seeds[0].host))
+        return refuse(ret_error, "the host is longer than 255 bytes");
     if (port.length > 0 &&
         (!cg_str_to_u64(cg_str_skip(port, 1), UINT16_MAX, &number) || number == 0))
         return refuse(ret_error, "the port must be a number from 1 to 65535");
-    url->host = decode(host, arena);
-    url->port = (uint16_t)number;
+    if (url->seed_count == CG_REDIS_SEEDS_MAX)
+        return refuse(ret_error, "more than 16 hosts; some of them are enough to find the others");
+    struct cg_redis_address *seed = &url->seeds[url->seed_count++];
+    memcpy(seed->host, host.bytes, host.length);
+    seed->port = (uint16_t)number;
     return true;
+}
+
+static bool parse_hosts(struct cg_str text, struct cg_redis_url *url, const char **ret_error)
+{
+    size_t comma = cg_str_find(text, ',');
+    if (url->form == CG_REDIS_STANDALONE && comma < text.length)
+        return refuse(ret_error, "several hosts need redis+sentinel:// or redis+cluster://");
+    for (; comma < text.length; comma = cg_str_find(text, ',')) {
+        if (!parse_host(cg_str_sub(text, 0, comma), url, ret_error))
+            return false;
+        text = cg_str_skip(text, comma + 1);
+    }
+    return parse_host(text, url, ret_error);
 }
 
 static bool parse_database(struct cg_str text, struct cg_redis_url *url, const char **ret_error)
@@ -119,9 +138,15 @@ static bool parse_database(struct cg_str text, struct cg_redis_url *url, const c
     uint64_t number;
     if (!cg_str_to_u64(text, CG_REDIS_DATABASE_MAX, &number))
         return refuse(ret_error, "the database must be a number from 0 to 65535");
+    if (number != 0 && url->form == CG_REDIS_CLUSTER)
+        return refuse(ret_error, "Redis Cluster has no database but 0");
     url->database = (uint32_t)number;
     return true;
 }
+
+static const char needs_tls[] = "ca, cert, key, server_name and verify need TLS: rediss://";
+static const char needs_sentinel[] =
+    "sentinel_user and sentinel_password need redis+sentinel:// or rediss+sentinel://";
 
 static bool take_option(struct cg_str name, struct cg_str value, struct cg_arena *arena,
                         struct cg_redis_url *url, const char **ret_error)
@@ -129,31 +154,38 @@ static bool take_option(struct cg_str name, struct cg_str value, struct cg_arena
     const struct {
         struct cg_str name;
         const char **member;
+        bool allowed;
+        const char *otherwise;
     } texts[] = {
-        {CG_STR("ca"), &url->ca_file},
-        {CG_STR("cert"), &url->certificate_file},
-        {CG_STR("key"), &url->key_file},
-        {CG_STR("server_name"), &url->server_name},
+        {CG_STR("ca"), &url->ca_file, url->tls, needs_tls},
+        {CG_STR("cert"), &url->certificate_file, url->tls, needs_tls},
+        {CG_STR("key"), &url->key_file, url->tls, needs_tls},
+        {CG_STR("server_name"), &url->server_name, url->tls, needs_tls},
+        {CG_STR("sentinel_user"), &url->sentinel_user, url->form == CG_REDIS_SENTINEL,
+         needs_sentinel},
+        {CG_STR("sentinel_password"), &url->sentinel_password, url->form == CG_REDIS_SENTINEL,
+         needs_sentinel},
     };
     if (cg_str_eq(name, CG_STR("db")))
         return parse_database(value, url, ret_error);
     if (cg_str_eq(name, CG_STR("verify"))) {
         url->verify = !cg_str_eq(value, CG_STR("off"));
         if (!url->tls)
-            return refuse(ret_error, "ca, cert, key, server_name and verify need rediss://");
+            return refuse(ret_error, needs_tls);
         return !url->verify || cg_str_eq(value, CG_STR("on")) ||
                refuse(ret_error, "the option verify is on or off");
     }
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         if (!cg_str_eq(name, texts[i].name))
             continue;
-        if (!url->tls)
-            return refuse(ret_error, "ca, cert, key, server_name and verify need rediss://");
+        if (!texts[i].allowed)
+            return refuse(ret_error, texts[i].otherwise);
         *texts[i].member = decode(value, arena);
         return (*texts[i].member != NULL && *texts[i].member[0] != '\0') ||
                refuse(ret_error, "an option is empty or has a broken escape");
     }
-    return refuse(ret_error, "unknown option; known are db, ca, cert, key, server_name and verify");
+    return refuse(ret_error, "unknown option; known are db, ca, cert, key, server_name, verify, "
+                             "sentinel_user and sentinel_password");
 }
 
 static bool parse_options(struct cg_str text, struct cg_arena *arena, struct cg_redis_url *url,
@@ -169,6 +201,8 @@ static bool parse_options(struct cg_str text, struct cg_arena *arena, struct cg_
     }
     if ((url->certificate_file[0] == '\0') != (url->key_file[0] == '\0'))
         return refuse(ret_error, "a client certificate needs both options: cert and key");
+    if (url->sentinel_user[0] != '\0' && url->sentinel_password[0] == '\0')
+        return refuse(ret_error, "sentinel_user needs the option sentinel_password too");
     return true;
 }
 
@@ -189,22 +223,66 @@ static bool take_credentials(struct cg_str *rest, size_t end, struct cg_arena *a
 static bool parse_socket(struct cg_str path, struct cg_arena *arena, struct cg_redis_url *url,
                          const char **ret_error)
 {
-    url->socket_path = decode(path, arena);
-    if (url->socket_path == NULL)
+    const char *decoded = decode(path, arena);
+    if (decoded == NULL)
         return refuse(ret_error, "the path has a broken escape; write % as %25");
-    if (url->socket_path[0] != '/')
+    if (decoded[0] != '/')
         return refuse(ret_error, "a UNIX socket needs an absolute path: unix:///run/redis.sock");
-    if (strlen(url->socket_path) > SOCKET_PATH_MAX)
+    if (strlen(decoded) >= sizeof(url->seeds[0].socket_path))
         return refuse(ret_error, "the path of the UNIX socket is longer than 107 bytes");
+    memcpy(url->seeds[url->seed_count++].socket_path, decoded, strlen(decoded));
     return true;
+}
+
+/* What stands behind the hosts: a primary, a database, both. */
+static bool parse_path(struct cg_str path, struct cg_arena *arena, struct cg_redis_url *url,
+                       const char **ret_error)
+{
+    if (url->form == CG_REDIS_SENTINEL) {
+        size_t slash = cg_str_find(path, '/');
+        url->primary_name = decode(cg_str_sub(path, 0, slash), arena);
+        if (url->primary_name == NULL)
+            return refuse(ret_error, "the name of the primary has a broken escape");
+        if (url->primary_name[0] == '\0')
+            return refuse(ret_error, "the name of the primary is missing: "
+                                     "redis+sentinel://host:port,host:port/NAME");
+        path = cg_str_skip(path, slash + 1);
+    }
+    return cg_str_empty(path) || parse_database(path, url, ret_error);
+}
+
+static bool parse_authority(struct cg_str text, bool is_unix, struct cg_arena *arena,
+                            struct cg_redis_url *url, const char **ret_error)
+{
+    size_t slash = cg_str_find(text, '/');
+    if (is_unix)
+        return parse_socket(text, arena, url, ret_error);
+    return parse_hosts(cg_str_sub(text, 0, slash), url, ret_error) &&
+           parse_path(cg_str_skip(text, slash + 1), arena, url, ret_error);
+}
+
+static bool check_bytes(struct cg_str text, const char **ret_error)
+{
+    if (text.length > CG_REDIS_URL_MAX)
+        return refuse(ret_error, "the URL is longer than 4096 bytes");
+    for (size_t i = 0; i < text.length; i++)
+        if (text.bytes[i] <= ' ' || text.bytes[i] == 0x7f)
+            return refuse(ret_error, "the URL has a space or a control byte; escape it");
+    return true;
+}
+
+static const char *keep(const char *text, struct cg_arena *arena)
+{
+    return cg_arena_copy(arena, cg_str_of(text, strlen(text) + 1)).bytes;
 }
 
 bool cg_redis_url_parse(struct cg_str text, struct cg_arena *arena, struct cg_redis_url *ret_url,
                         const char **ret_error)
 {
     struct cg_redis_url url = {.verify = true,
-                               .host = "",
-                               .socket_path = "",
+                               .primary_name = "",
+                               .sentinel_user = "",
+                               .sentinel_password = "",
                                .user = "",
                                .password = "",
                                .ca_file = "",
@@ -212,32 +290,20 @@ bool cg_redis_url_parse(struct cg_str text, struct cg_arena *arena, struct cg_re
                                .key_file = "",
                                .server_name = ""};
     bool is_unix = cg_str_starts_with(text, CG_STR("unix://"));
-    if (text.length > CG_REDIS_URL_MAX)
-        return refuse(ret_error, "the URL is longer than 4096 bytes");
-    for (size_t i = 0; i < text.length; i++)
-        if (text.bytes[i] <= ' ' || text.bytes[i] == 0x7f)
-            return refuse(ret_error, "the URL has a space or a control byte; escape it");
-    if (!take_scheme(&text, &url, ret_error))
+    if (!check_bytes(text, ret_error) || !take_scheme(&text, &url, ret_error))
         return false;
     size_t query = cg_str_find(text, '?');
     struct cg_str options = cg_str_skip(text, query + 1);
     text = cg_str_sub(text, 0, query);
     if (cg_str_find(text, '#') < text.length)
         return refuse(ret_error, "the URL has a `#`; write it as %23");
-    if (!take_credentials(&text, text.length, arena, &url, ret_error))
+    if (!take_credentials(&text, text.length, arena, &url, ret_error) ||
+        !parse_authority(text, is_unix, arena, &url, ret_error) ||
+        !parse_options(options, arena, &url, ret_error))
         return false;
-    if (is_unix) {
-        if (!parse_socket(text, arena, &url, ret_error))
-            return false;
-    } else {
-        size_t slash = cg_str_find(text, '/');
-        struct cg_str database = cg_str_skip(text, slash + 1);
-        if (!parse_host(cg_str_sub(text, 0, slash), arena, &url, ret_error) ||
-            (!cg_str_empty(database) && !parse_database(database, &url, ret_error)))
-            return false;
-    }
-    if (!parse_options(options, arena, &url, ret_error))
-        return false;
+    url.host = keep(url.seeds[0].host, arena);
+    url.port = url.seeds[0].port;
+    url.socket_path = keep(url.seeds[0].socket_path, arena);
     *ret_url = url;
     return true;
 }

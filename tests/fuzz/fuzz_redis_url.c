@@ -12,6 +12,21 @@ static void check_text(const char *text)
         CG_ASSERT((unsigned char)*text >= ' ' && *text != 0x7f);
 }
 
+static void check_seeds(const struct cg_redis_url *url)
+{
+    CG_ASSERT(url->seed_count >= 1 && url->seed_count <= CG_REDIS_SEEDS_MAX);
+    CG_ASSERT(url->seed_count == 1 || url->form != CG_REDIS_STANDALONE);
+    for (size_t i = 0; i < url->seed_count; i++) {
+        const struct cg_redis_address *seed = &url->seeds[i];
+        check_text(seed->host);
+        check_text(seed->socket_path);
+        CG_ASSERT((seed->host[0] == '\0') == (seed->socket_path[0] == '/'));
+        CG_ASSERT((seed->host[0] == '\0') == (seed->port == 0));
+    }
+    CG_ASSERT((url->form == CG_REDIS_SENTINEL) == (url->primary_name[0] != '\0'));
+    CG_ASSERT(url->form != CG_REDIS_CLUSTER || url->database == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct cg_arena arena;
@@ -25,8 +40,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_text(url.password);
         check_text(url.ca_file);
         check_text(url.server_name);
-        CG_ASSERT((url.host[0] == '\0') == (url.socket_path[0] == '/'));
-        CG_ASSERT(url.socket_path[0] != '\0' || url.port != 0);
+        check_text(url.primary_name);
+        check_text(url.sentinel_user);
+        check_text(url.sentinel_password);
+        check_seeds(&url);
         CG_ASSERT(url.has_password == (url.password[0] != '\0'));
         CG_ASSERT(url.database <= CG_REDIS_DATABASE_MAX);
     } else {

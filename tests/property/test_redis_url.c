@@ -44,13 +44,15 @@ Test(redis_url, credentials_survive_being_escaped)
         put_escaped(escaped[0], user);
         put_escaped(escaped[1], password);
         unsigned database = (unsigned)seed_below(&seed, 65536);
-        snprintf(text, sizeof text, "redis://%s:%s@host:7000/%u", escaped[0], escaped[1], database);
+        snprintf(text, sizeof text, "redis+sentinel://%s:%s@host:7000,other/p/%u", escaped[0],
+                 escaped[1], database);
         cg_arena_init(&arena, 1 << 16);
         cr_assert(cg_redis_url_parse(cg_str_from(text), &arena, &url, &error), "%s: %s (seed %llu)",
                   text, error, (unsigned long long)seed.start);
         cr_assert_str_eq(url.user, user);
         cr_assert_str_eq(url.password, password);
-        cr_assert_str_eq(url.host, "host");
+        cr_assert_str_eq(url.seeds[0].host, "host");
+        cr_assert_str_eq(url.seeds[1].host, "other");
         cr_assert(url.port == 7000 && url.database == database);
         cg_arena_fini(&arena);
     }
