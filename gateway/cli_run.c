@@ -3,6 +3,7 @@
 #include "gateway/base/log.h"
 #include "gateway/cli.h"
 #include "gateway/front/server.h"
+#include "gateway/store/delays.h"
 #include "gateway/store/memory.h"
 #include "gateway/store/redis_store.h"
 #include "gateway/upstream/origin.h"
@@ -30,23 +31,47 @@ struct gateway {
 
 /* ---- what a thread needs ---- */
 
-static struct cg_store *open_store(void *owner, struct st_h2o_context_t *context,
-                                   struct cg_clock *clock)
+static struct cg_store *open_driver(struct gateway *gateway, struct st_h2o_context_t *context,
+                                    struct cg_clock *clock)
 {
-    struct gateway *gateway = owner;
     if (gateway->redis != NULL)
         return cg_redis_open(gateway->redis, context, clock);
     return cg_memory_open(gateway->memory, clock);
 }
 
-static void close_store(void *owner, struct cg_store *store)
+static void close_driver(struct gateway *gateway, struct cg_store *store)
 {
-    struct gateway *gateway = owner;
     if (gateway->redis != NULL)
         cg_redis_close(store);
     else
         cg_memory_close(store);
 }
+
+#ifdef CACHEGATE_TEST_CLOCK
+static struct cg_store *open_store(void *owner, struct st_h2o_context_t *context,
+                                   struct cg_clock *clock)
+{
+    return cg_delays_open(open_driver(owner, context, clock), clock);
+}
+
+static void close_store(void *owner, struct cg_store *store)
+{
+    struct cg_delays *delays = cg_delays_of(store);
+    close_driver(owner, delays == NULL ? store : cg_delays_detach(delays));
+    cg_delays_destroy(delays);
+}
+#else
+static struct cg_store *open_store(void *owner, struct st_h2o_context_t *context,
+                                   struct cg_clock *clock)
+{
+    return open_driver(owner, context, clock);
+}
+
+static void close_store(void *owner, struct cg_store *store)
+{
+    close_driver(owner, store);
+}
+#endif
 
 static struct cg_origin *open_origin(void *owner, struct st_h2o_context_t *context,
                                      struct cg_clock *clock)
