@@ -90,6 +90,7 @@ static void answer_view(struct handle *handle, struct cg_store_view *view, cg_st
     view->result = CG_STORE_OK;
     view->bans = handle->bans;
     view->epoch = cg_bans_epoch(handle->bans);
+    view->stand_in = NULL;
     handle->depth++;
     answer(owner, view);
     if (--handle->depth == 0)

@@ -43,6 +43,12 @@ struct cg_store_view {
     struct cg_epoch epoch;
     struct cg_bans *bans; /* complete up to `epoch`; take a reference to keep it; NULL only when
                              unavailable */
+    /*
+     * Another store that answered because the one that was asked could not (outage_memory.h), or
+     * NULL: what is fetched under these versions is filled there, and the upstream is to be spared
+     * as in an outage. Valid as long as the handle that was asked.
+     */
+    struct cg_store *stand_in;
 };
 
 typedef void (*cg_store_view_fn)(void *owner, const struct cg_store_view *view);
@@ -65,6 +71,8 @@ struct cg_store_health {
     const char *breaker; /* "closed", "open", "half-open" */
     uint64_t journal;    /* purges that were not delivered yet */
 };
+
+#define CG_STORE_HOLD_REFUSE UINT32_MAX
 
 struct cg_store_port {
     /* The entry under `key` and the versions of `instances`, as of one moment after the call. With
@@ -99,6 +107,12 @@ struct cg_store_port {
     void (*flush)(struct cg_store *store, cg_store_done_fn answer, void *owner);
     /* Whether a purge sent now would be acknowledged, as far as is known without asking. */
     bool (*reachable)(struct cg_store *store);
+    /*
+     * For on_unpurgeable: lease. How long the answer to a write is held whose purge nobody
+     * acknowledged: 0 for not at all, CG_STORE_HOLD_REFUSE when such a write is not to be forwarded
+     * at all, else milliseconds from now. NULL: the driver knows of no leases, which is 0.
+     */
+    uint32_t (*unpurged_hold_ms)(struct cg_store *store);
     /* Others can read what it keeps: the machines seal entries before they fill (seal.h). */
     bool seals;
     void (*stats)(struct cg_store *store, struct cg_store_stats *ret_stats);
