@@ -84,13 +84,21 @@ static void join_source(struct cg_spelling *joined, size_t index, bool present, 
     cg_spelling_add_optional(joined, present, value);
 }
 
+static void digest(const struct cg_ruleset *ruleset, struct cg_str joined,
+                   struct cg_identity *identity)
+{
+    cg_identity_digest(&ruleset->keys, joined, identity->digest);
+    if (ruleset->previous != NULL)
+        cg_identity_digest(&ruleset->previous->keys, joined, identity->previous_digest);
+}
+
 void cg_identity_of_value(const struct cg_ruleset *ruleset, struct cg_str value,
-                          struct cg_arena *arena, uint8_t ret_digest[32])
+                          struct cg_arena *arena, struct cg_identity *identity)
 {
     struct cg_spelling joined;
     cg_spelling_init(&joined, arena, value.length + 16);
     join_source(&joined, 0, true, value);
-    cg_identity_digest(&ruleset->keys, cg_spelling_str(&joined), ret_digest);
+    digest(ruleset, cg_spelling_str(&joined), identity);
 }
 
 struct cg_str cg_identity_make(struct cg_plan_build *build)
@@ -106,7 +114,7 @@ struct cg_str cg_identity_make(struct cg_plan_build *build)
         if (part.count > 1) {
             /* Nobody knows which of them the upstream believes: it is nobody's. */
             *identity = (struct cg_identity){0};
-            cg_identity_digest(&build->ruleset->keys, (struct cg_str){NULL, 0}, identity->digest);
+            digest(build->ruleset, (struct cg_str){NULL, 0}, identity);
             return source->field;
         }
         join_source(&joined, i, part.count > 0, part.value);
@@ -116,7 +124,7 @@ struct cg_str cg_identity_make(struct cg_plan_build *build)
             identity->user = part.value;
     }
     struct cg_str text = identity->present ? cg_spelling_str(&joined) : (struct cg_str){NULL, 0};
-    cg_identity_digest(&build->ruleset->keys, text, identity->digest);
+    digest(build->ruleset, text, identity);
     return (struct cg_str){NULL, 0};
 }
 

@@ -48,9 +48,9 @@ struct cg_part cg_part_find(const struct cg_plan_build *build, enum cg_part_sour
                             struct cg_str name);
 /* Sets plan->identity. The name of the source that is present more than once, or empty. */
 struct cg_str cg_identity_make(struct cg_plan_build *build);
-/* The digest of somebody who sends `value` as the only identity source. */
+/* Sets the digests of somebody who sends `value` as the only identity source. */
 void cg_identity_of_value(const struct cg_ruleset *ruleset, struct cg_str value,
-                          struct cg_arena *arena, uint8_t ret_digest[32]);
+                          struct cg_arena *arena, struct cg_identity *identity);
 /* The name of a key or scope part that is present more than once, or empty. */
 struct cg_str cg_ambiguous_part(const struct cg_plan_build *build);
 /* Sets plan->credentialed. The field or `cookie:name` that nothing covers, or empty. */

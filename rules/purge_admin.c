@@ -132,6 +132,6 @@ void cg_purge_of_user(const struct cg_ruleset *ruleset, struct cg_str user, stru
         return;
     }
     if (!ruleset->identity.has_user) /* the one source's value, as cg_identity_make joins it */
-        cg_identity_of_value(ruleset, user, arena, identity.digest);
+        cg_identity_of_value(ruleset, user, arena, &identity);
     cg_purge_add_user(&build, &identity);
 }

@@ -50,25 +50,45 @@ void cg_purge_set_ban(struct cg_purge_set *set, struct cg_arena *arena, struct c
     set->bans[set->ban_count++] = (struct cg_ban){pattern, user};
 }
 
+/*
+ * During a rotation every instance has two names, one under each accepted secret, and gateways that
+ * write under either read its entries: a purge that left one out would leave them their stale
+ * answers (CONSISTENCY row 13).
+ */
+static void add_named(struct cg_purge_build *build, const struct cg_ruleset *ruleset,
+                      const struct cg_instance *instance, struct cg_str name)
+{
+    if (build->named && ruleset != build->ruleset)
+        name = cg_arena_printf(build->arena, "%.*s (previous secret)", CG_STR_ARG(name));
+    cg_purge_set_add(build->set, build->arena, instance, name, build->named);
+}
+
 void cg_purge_add_path(struct cg_purge_build *build, unsigned upstream, const struct cg_path *path)
 {
     struct cg_instance instance;
     struct cg_str name = {NULL, 0};
-    cg_instance_of_path(build->ruleset, upstream, path, build->arena, &instance);
     if (build->named)
         name = cg_arena_printf(build->arena, "path %.*s",
                                CG_STR_ARG(cg_path_spell(path, build->arena)));
-    cg_purge_set_add(build->set, build->arena, &instance, name, build->named);
+    for (const struct cg_ruleset *rules = build->ruleset; rules != NULL; rules = rules->previous) {
+        cg_instance_of_path(rules, upstream, path, build->arena, &instance);
+        add_named(build, rules, &instance, name);
+    }
 }
 
 void cg_purge_add_user(struct cg_purge_build *build, const struct cg_identity *identity)
 {
     struct cg_instance instance;
     struct cg_str name = {NULL, 0};
-    cg_instance_of_user(build->ruleset, identity, build->arena, &instance);
+    struct cg_identity under = *identity;
     if (build->named)
         name = cg_user_name(build->ruleset, identity, build->arena);
-    cg_purge_set_add(build->set, build->arena, &instance, name, build->named);
+    for (const struct cg_ruleset *rules = build->ruleset; rules != NULL; rules = rules->previous) {
+        if (rules != build->ruleset)
+            memcpy(under.digest, identity->previous_digest, sizeof under.digest);
+        cg_instance_of_user(rules, &under, build->arena, &instance);
+        add_named(build, rules, &instance, name);
+    }
 }
 
 static void add_instance(struct cg_purge_build *build, unsigned shape,
@@ -76,11 +96,13 @@ static void add_instance(struct cg_purge_build *build, unsigned shape,
 {
     struct cg_instance instance;
     struct cg_str name = {NULL, 0};
-    cg_instance_of_shape(build->ruleset, shape, values, lacking, user, build->arena, &instance);
     if (build->named)
         name = cg_shape_name(build->ruleset->shapes[shape].pattern, values, lacking, user,
                              build->arena);
-    cg_purge_set_add(build->set, build->arena, &instance, name, build->named);
+    for (const struct cg_ruleset *rules = build->ruleset; rules != NULL; rules = rules->previous) {
+        cg_instance_of_shape(rules, shape, values, lacking, user, build->arena, &instance);
+        add_named(build, rules, &instance, name);
+    }
 }
 
 void cg_purge_add_shape(struct cg_purge_build *build, unsigned shape,

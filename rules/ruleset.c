@@ -50,6 +50,16 @@ static size_t count_routes(const struct cg_rule_source *sources, size_t source_c
     return count < CG_BUILD_ROUTES_MAX ? count : CG_BUILD_ROUTES_MAX;
 }
 
+/* After everything else: it borrows all of it. */
+static void add_previous(struct cg_ruleset *ruleset, const struct cg_secret *secret)
+{
+    struct cg_ruleset *previous = CG_ARENA_NEW(&ruleset->arena, struct cg_ruleset);
+    *previous = *ruleset;
+    previous->arena = (struct cg_arena){0}; /* it owns nothing */
+    cg_keys_derive(secret, &previous->keys);
+    ruleset->previous = previous;
+}
+
 struct cg_ruleset *cg_ruleset_compile(const struct cg_rule_source *sources, size_t source_count,
                                       const struct cg_ruleset_options *options,
                                       struct cg_problems *problems)
@@ -76,6 +86,8 @@ struct cg_ruleset *cg_ruleset_compile(const struct cg_rule_source *sources, size
         read_routes(&build, sources[i].root);
     if (problems->error_count == errors_before)
         cg_build_reach(&build);
+    if (options->secret_previous != NULL)
+        add_previous(ruleset, options->secret_previous);
     return problems->error_count == errors_before ? ruleset : cg_ruleset_destroy(ruleset);
 }
 

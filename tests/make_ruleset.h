@@ -45,16 +45,23 @@ static inline void made_problems_print(const struct cg_problems *problems)
                 CG_STR_ARG(problems->items[i].path), CG_STR_ARG(problems->items[i].message));
 }
 
-/* `identity` is the configuration's key of that name, or NULL. Two upstreams, `api` and `other`.
- * NULL, and the problems printed, when the rules do not compile. */
-static inline struct cg_ruleset *make_ruleset(const char *rules, const char *identity)
+/* `identity` is the configuration's key of that name, or NULL; `previous` the text of a secret, or
+ * NULL. Two upstreams, `api` and `other`. NULL, and the problems printed, when the rules do not
+ * compile. */
+static inline struct cg_ruleset *make_ruleset_under(const char *rules, const char *identity,
+                                                    const char *secret, const char *previous)
 {
     static const char *const upstreams[] = {"api", "other"};
     struct made_ruleset *made = made_ruleset_new();
     struct cg_ruleset_options options = {
         .upstream_names = upstreams, .upstream_count = 2, .cache_enabled = true};
     struct cg_rule_source source;
-    cg_secret_from_text(CG_STR("a secret of tests"), &options.secret);
+    struct cg_secret other;
+    cg_secret_from_text(cg_str_from(secret), &options.secret);
+    if (previous != NULL) {
+        cg_secret_from_text(cg_str_from(previous), &other);
+        options.secret_previous = &other;
+    }
     source.root = cg_tree_parse(cg_str_from(rules), "rules.yaml", made_env, NULL, &made->arena,
                                 &made->problems);
     if (identity != NULL)
@@ -65,6 +72,11 @@ static inline struct cg_ruleset *make_ruleset(const char *rules, const char *ide
     if (made->ruleset == NULL)
         made_problems_print(&made->problems);
     return made->ruleset;
+}
+
+static inline struct cg_ruleset *make_ruleset(const char *rules, const char *identity)
+{
+    return make_ruleset_under(rules, identity, "a secret of tests", NULL);
 }
 
 #endif

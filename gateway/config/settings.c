@@ -50,6 +50,7 @@ struct cg_settings *cg_settings_free(struct cg_settings *settings)
         return NULL;
     settings->ruleset = cg_ruleset_destroy(settings->ruleset);
     OPENSSL_cleanse(&settings->secret, sizeof settings->secret);
+    OPENSSL_cleanse(&settings->secret_previous, sizeof settings->secret_previous);
     return NULL;
 }
 

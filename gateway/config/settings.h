@@ -97,6 +97,8 @@ struct cg_settings {
     size_t entry_bytes_max;    /* a larger answer is passed on, not stored */
     struct cg_secret secret;   /* of the deployment; random per process when none is given */
     bool secret_given;
+    struct cg_secret secret_previous; /* the other one of a rotation, when there is one */
+    bool secret_previous_given;
     struct cg_limits limits;
     char *log_level; /* error, warn, info, debug */
     bool log_requests;

@@ -107,6 +107,7 @@ void cg_settings_read_rules(const struct cg_settings_build *build)
         .upstream_names = names,
         .upstream_count = upstream_count,
         .secret = settings->secret,
+        .secret_previous = settings->secret_previous_given ? &settings->secret_previous : NULL,
         .cache_enabled = settings->cache_enabled,
     };
     if (options.identity != NULL && options.identity->kind == CG_NODE_NULL)

@@ -62,6 +62,16 @@ static bool read_secret(const struct cg_settings_build *build, const char *path,
                             ret_secret);
 }
 
+/* Hashes the text; says when it is too short to be hard to guess. */
+static void take_secret(const struct cg_settings_build *build, const struct cg_node *where,
+                        struct cg_str text, struct cg_secret *ret_secret)
+{
+    if (text.length < SECRET_BYTES_ENOUGH)
+        cg_problem_add(build->problems, CG_PROBLEM_WARNING, where,
+                       "the secret is short; `openssl rand -hex 32` makes a good one");
+    cg_secret_from_text(text, ret_secret);
+}
+
 static void read_deployment_secret(const struct cg_settings_build *build)
 {
     struct cg_settings *settings = build->settings;
@@ -72,11 +82,31 @@ static void read_deployment_secret(const struct cg_settings_build *build)
         CG_ASSERT(RAND_bytes(settings->secret.bytes, sizeof settings->secret.bytes) == 1);
         return;
     }
-    if (text.length < SECRET_BYTES_ENOUGH)
-        cg_problem_add(build->problems, CG_PROBLEM_WARNING, where,
-                       "the secret is short; `openssl rand -hex 32` makes a good one");
-    cg_secret_from_text(text, &settings->secret);
+    take_secret(build, where, text, &settings->secret);
     settings->secret_given = true;
+}
+
+/* The other secret of a rotation. What the embedded store holds is no older than the process, so
+ * there it would only cost lookups. */
+static void read_previous_secret(const struct cg_settings_build *build)
+{
+    struct cg_settings *settings = build->settings;
+    const struct cg_node *where;
+    struct cg_str text;
+    if (!read_secret(build, "secret_previous", "secret_previous_file", &where, &text))
+        return;
+    take_secret(build, where, text, &settings->secret_previous);
+    if (!settings->secret_given)
+        cg_problem_add(build->problems, CG_PROBLEM_ERROR, where,
+                       "there is no `secret` beside it; give the one that is in use now");
+    else if (memcmp(&settings->secret, &settings->secret_previous, sizeof settings->secret) == 0)
+        cg_problem_add(build->problems, CG_PROBLEM_WARNING, where,
+                       "has no effect: it is the same as `secret`");
+    else if (settings->redis_url == NULL)
+        cg_problem_add(build->problems, CG_PROBLEM_WARNING, where,
+                       "has no effect: the embedded store holds nothing from before");
+    else
+        settings->secret_previous_given = true;
 }
 
 static void read_admin_token(const struct cg_settings_build *build)
@@ -120,4 +150,5 @@ void cg_settings_read_secrets(const struct cg_settings_build *build)
     read_deployment_secret(build);
     read_admin_token(build);
     read_redis(build);
+    read_previous_secret(build);
 }

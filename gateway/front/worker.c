@@ -109,7 +109,8 @@ static void open_machine(struct cg_worker *worker)
         .admin_token = settings->admin_token,
         .log_requests = settings->log_requests,
     };
-    machine->sealer = cg_sealer_create(&settings->secret, NULL);
+    machine->sealer = cg_sealer_create(
+        &settings->secret, settings->secret_previous_given ? &settings->secret_previous : NULL);
     machine->random_bytes = draw_random;
     machine->store = server->hooks.store_open(server->hooks.owner, &worker->context, worker->clock);
     machine->origin =

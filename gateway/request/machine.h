@@ -97,6 +97,9 @@ struct cg_request {
     const struct cg_request_facts *facts; /* borrowed from the client until `kept`, then own */
     bool kept;
     struct cg_plan plan;
+    struct cg_request_first *first; /* in the arena: what the second look of a rotation put aside;
+                                     * NULL outside of one */
+    bool looked_twice;
     struct cg_store_view view;  /* of the last answer; references are in entry_blob and bans */
     struct cg_blob *entry_blob; /* owned reference */
     struct cg_bans *bans;       /* owned reference */
@@ -201,6 +204,15 @@ CG_REQUEST_STEPS(STEP)
 #undef STEP
 /* Records the outcome of a purge, mark, release, ban or fill. */
 void cg_request_on_done(void *owner, enum cg_store_result result);
+
+/* ---- request_previous.c: the second look of a rotation ---- */
+/* The rules under whose keys the request is planned. */
+const struct cg_ruleset *cg_request_rules(const struct cg_request *request);
+/* After a lookup was judged. True: nothing was there, look again under the other accepted secret.
+ * Else `plan`, `view` and `verdict` are those to go on with. */
+bool cg_request_look_twice(struct cg_request *request);
+/* Brings the first plan back, if there is one. */
+void cg_request_look_back(struct cg_request *request);
 
 /* ---- reply.c ---- */
 /* Begins the answer that the flight brings. */

@@ -124,7 +124,7 @@ static enum cg_step_result select_variant(struct cg_request *request)
 {
     request->variant =
         cg_vary_signature(request->entry.vary, request->facts->fields, &request->arena);
-    cg_key_of(&request->machine->ruleset->keys, request->plan.canonical, request->variant,
+    cg_key_of(&cg_request_rules(request)->keys, request->plan.canonical, request->variant,
               &request->variant_key);
     request->variant_key.route = request->plan.key.route;
     cg_request_go(request, CG_REQUEST_lookup);
@@ -170,6 +170,7 @@ static const struct cg_entry *read_entry(struct cg_request *request, enum cg_rea
 enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
 {
     if (request->view.result != CG_STORE_OK) {
+        cg_request_look_back(request);
         count(request, CG_METRIC_STORE_ERRORS);
         count(request, CG_METRIC_MISSES);
         return pass(request, CG_REASON_STORE_UNAVAILABLE);
@@ -179,6 +180,11 @@ enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
     request->verdict =
         cg_verdict_of(entry, &request->plan, request->variant, request->view.versions,
                       request->view.epoch, request->bans, cg_now_ms(request->machine->clock));
+    if ((unreadable == CG_REASON_ABSENT || request->first != NULL) &&
+        cg_request_look_twice(request)) {
+        cg_request_go(request, CG_REQUEST_lookup);
+        return CG_CONTINUE;
+    }
     request->reason = request->verdict.reason;
     switch (request->verdict.kind) {
     case CG_VERDICT_HIT:

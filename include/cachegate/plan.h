@@ -38,9 +38,10 @@ enum cg_plan_kind {
 };
 
 struct cg_identity {
-    bool present;       /* some source was sent */
-    uint8_t digest[32]; /* of the joined sources; of nothing for the anonymous partition */
-    struct cg_str user; /* plain value of the source named `user`; empty when not sent */
+    bool present;                /* some source was sent */
+    uint8_t digest[32];          /* of the joined sources; of nothing for the anonymous partition */
+    uint8_t previous_digest[32]; /* the same under ruleset->previous, where there is one */
+    struct cg_str user;          /* plain value of the source named `user`; empty when not sent */
 };
 
 struct cg_plan {

@@ -3,7 +3,8 @@
  *
  * Before the write is forwarded: the instances that are known from the request, to be marked busy.
  * After its answer: what to purge for good. A value that cannot be had widens its pattern to an
- * open purge: too much, never too little. Pure; duplicates removed; order is stable.
+ * open purge: too much, never too little. Pure; duplicates removed; order is stable. Where the
+ * ruleset has a previous secret, every instance is there under both secrets.
  */
 #ifndef CACHEGATE_PURGE_H
 #define CACHEGATE_PURGE_H

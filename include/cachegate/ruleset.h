@@ -228,6 +228,12 @@ struct cg_identity_rules {
 struct cg_ruleset {
     struct cg_arena arena;
     struct cg_keys keys;
+    /*
+     * These rules under the other accepted secret, or NULL outside of a rotation. It shares all but
+     * `keys`: planning with it gives the names that gateways use which write under that secret.
+     * Purges need no such care: what they make names the instances of both.
+     */
+    const struct cg_ruleset *previous;
     struct cg_identity_rules identity;
     struct cg_route *routes;
     size_t route_count;
@@ -248,6 +254,7 @@ struct cg_ruleset_options {
     const char *const *upstream_names;
     size_t upstream_count;
     struct cg_secret secret;
+    const struct cg_secret *secret_previous; /* NULL: none */
     bool cache_enabled;
 };
 

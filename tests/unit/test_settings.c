@@ -323,7 +323,8 @@ static const struct mistake mistakes[] = {
     {BASE "log: {level: loud}", "expected one of error|warn|info|debug"},
     {BASE "store: {redis: 'http://:hunter2@h'}", "store.redis: the URL must begin with redis://"},
     {BASE "store: {redis: 'redis+cluster://h/3'}", "store.redis: Redis Cluster has no database"},
-    {BASE "store: {redis: 'redis+sentinel://h'}", "store.redis: the name of the primary is missing"},
+    {BASE "store: {redis: 'redis+sentinel://h'}",
+     "store.redis: the name of the primary is missing"},
     {BASE "store: {redis: 'redis://h', namespace: 'a b'}", "store.namespace"},
     {BASE "store: {entry_max: 200MB}", "more than an eighth of store.memory"},
     {BASE "rules: nowhere.yaml", "nowhere.yaml"},
@@ -333,6 +334,9 @@ static const struct mistake mistakes[] = {
     {BASE "secret_file: nowhere", "secret_file: cannot read"},
     {BASE "secret_file: empty", "is empty"},
     {BASE "secret: a-secret-of-some-length\nsecret_file: empty", "exclude each other"},
+    {BASE "secret_previous: the-hunter2-of-last-year", "secret_previous: there is no `secret`"},
+    {BASE "secret: a-secret-of-some-length\nsecret_previous: hunter2\nsecret_previous_file: empty",
+     "`secret_previous` and `secret_previous_file` exclude each other"},
     {BASE "admin: {listen: ':81', token: 'two words'}", "must be printable ASCII without spaces"},
     {BASE "admin: ':80'", "admin: traffic arrives at that address already"},
     {"listen: [':80', '127.0.0.1:80', ':80']\nupstream: http://api",
@@ -387,11 +391,41 @@ Test(settings, mistakes_from_outside_name_the_variable_or_flag)
         cr_expect_not_null(strstr(text, expected[i]), "%s in %s", expected[i], text);
 }
 
+#define REDIS BASE "store: {redis: 'redis://h'}\nsecret: a-secret-of-some-length\n"
+
+Test(settings, previous_secret_comes_from_text_file_or_variable)
+{
+    struct cg_secret expected;
+    cg_secret_from_text(CG_STR("0123456789abcdef"), &expected);
+    write_file("previous", "0123456789abcdef\n");
+    struct cg_settings *settings = loaded(REDIS "secret_previous: 0123456789abcdef\n");
+    cr_expect(settings->secret_previous_given);
+    cr_expect(memcmp(&settings->secret_previous, &expected, sizeof expected) == 0);
+    cr_expect_not_null(settings->ruleset->previous);
+    cg_settings_free(settings);
+    settings = loaded(REDIS "secret_previous_file: previous\n");
+    cr_expect(memcmp(&settings->secret_previous, &expected, sizeof expected) == 0);
+    cg_settings_free(settings);
+    settings = loaded(REDIS);
+    cr_expect_not(settings->secret_previous_given);
+    cr_expect_null(settings->ruleset->previous);
+    cg_settings_free(settings);
+    set_variable("CACHEGATE_SECRET_PREVIOUS", "0123456789abcdef");
+    settings = loaded(REDIS);
+    cr_expect(memcmp(&settings->secret_previous, &expected, sizeof expected) == 0);
+    cg_settings_free(settings);
+}
+
 Test(settings, doubtful_things_are_warnings_and_do_not_stop)
 {
     static const struct mistake doubts[] = {
         {BASE, "rules: warning: there are no rules"},
         {BASE "secret: short", "secret: warning: the secret is short"},
+        {REDIS "secret_previous: short", "secret_previous: warning: the secret is short"},
+        {REDIS "secret_previous: a-secret-of-some-length",
+         "secret_previous: warning: has no effect: it is the same as `secret`"},
+        {BASE "secret: a-secret-of-some-length\nsecret_previous: one-of-some-other-length",
+         "secret_previous: warning: has no effect: the embedded store"},
         {BASE "tls: {certificate: a.pem}", "tls.certificate: warning: has no effect"},
         {"listen: ':80'\nupstreams: {a: {url: 'http://a', tls: {verify: off}}}",
          "upstreams.a.tls: warning: has no effect"},
