@@ -176,6 +176,10 @@ static void print_lifetime(const struct cg_route *route, struct cg_buf *out)
     }
     print_window("stale while revalidating", route->has_swr, route->swr_ms, out);
     print_window("stale if the upstream fails", route->has_sie, route->sie_ms, out);
+    begin(out, "near copies");
+    cg_buf_add_text(out, route->pushed ? "pushed: used without asking, behind other gateways' "
+                                         "writes by up to store.tracking_timeout\n"
+                                       : "strict: used when Redis says that they are current\n");
 }
 
 static void print_lookup(const struct cg_settings *settings, const struct cg_plan *plan,

@@ -22,9 +22,16 @@ static void read_root(struct cg_build *build, const struct cg_node *root)
 
 static void read_routes(struct cg_build *build, const struct cg_node *root)
 {
-    static const char *const keys[] = {
-        "ttl",   "scope",   "stale_while_revalidate", "stale_if_error", "key", "inert", "forward",
-        "cache", "upstream"};
+    static const char *const keys[] = {"ttl",
+                                       "scope",
+                                       "stale_while_revalidate",
+                                       "stale_if_error",
+                                       "key",
+                                       "inert",
+                                       "forward",
+                                       "cache",
+                                       "upstream",
+                                       "consistency"};
     struct cg_draft defaults = {
         .route = {.cache = CG_CACHE_YES, .scope_user = true, .query_sorted = true}};
     const struct cg_node *map = cg_node_get(root, "defaults");

@@ -342,6 +342,7 @@ void cg_build_overrides(struct cg_build *build, const struct cg_node *node, stru
 void cg_build_options(struct cg_build *build, const struct cg_node *map, struct cg_draft *draft)
 {
     static const char *const forwards[] = {"all", "keyed"};
+    static const char *const consistencies[] = {"strict", "pushed"};
     struct cg_route *route = &draft->route;
     const struct cg_node *node;
     size_t index;
@@ -360,6 +361,10 @@ void cg_build_options(struct cg_build *build, const struct cg_node *map, struct 
     if ((node = cg_node_get(map, "forward")) != NULL &&
         cg_node_choice(node, forwards, sizeof forwards / sizeof *forwards, build->problems, &index))
         route->forward_keyed = index == 1;
+    if ((node = cg_node_get(map, "consistency")) != NULL &&
+        cg_node_choice(node, consistencies, sizeof consistencies / sizeof *consistencies,
+                       build->problems, &index))
+        route->pushed = index == 1;
     if ((node = cg_node_get(map, "upstream")) != NULL)
         read_upstream(build, node, route);
 }

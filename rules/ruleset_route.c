@@ -186,10 +186,10 @@ void cg_build_route(struct cg_build *build, const struct cg_node *node,
                     const struct cg_draft *defaults)
 {
     static const char *const keys[] = {
-        "match",          "name",      "host",  "upstream",
-        "cache",          "scope",     "ttl",   "stale_while_revalidate",
-        "stale_if_error", "key",       "inert", "forward",
-        "override",       "invalidate"};
+        "match",          "name",       "host",       "upstream",
+        "cache",          "scope",      "ttl",        "stale_while_revalidate",
+        "stale_if_error", "key",        "inert",      "forward",
+        "override",       "invalidate", "consistency"};
     struct cg_ruleset *ruleset = build->ruleset;
     if (ruleset->route_count == CG_BUILD_ROUTES_MAX) {
         CG_BUILD_ERROR(build, node, "more than %d routes", (int)CG_BUILD_ROUTES_MAX);

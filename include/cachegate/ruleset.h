@@ -185,6 +185,7 @@ struct cg_route {
     struct cg_names inert_headers; /* lower-case globs */
     struct cg_names inert_cookies; /* globs */
     bool forward_keyed;
+    bool pushed;        /* near copies may be up to store.tracking_timeout behind (near.h) */
     unsigned overrides; /* enum cg_override */
 
     enum cg_invalidate_mode invalidate;

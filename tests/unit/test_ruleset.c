@@ -192,6 +192,7 @@ Test(ruleset, route_without_options_is_per_user_with_all_of_the_query)
     cr_expect_eq(route->query_mode, CG_QUERY_ALL);
     cr_expect(route->query_sorted);
     cr_expect_not(route->forward_keyed);
+    cr_expect_not(route->pushed);
     cr_expect_eq(route->overrides, 0);
     cr_expect_eq(route->invalidate, CG_INVALIDATE_DEFAULTS);
     cr_expect_eq(route->clause_count, 0);
@@ -211,6 +212,7 @@ Test(ruleset, every_option_is_read)
                       "      cookies: Theme\n"
                       "    inert: {headers: [X-Request-Id, X-Trace-*], cookies: ['_ga*']}\n"
                       "    forward: keyed\n"
+                      "    consistency: pushed\n"
                       "    override: [no-store, private, no-cache, set-cookie, vary, "
                       "authorization]\n"
                       "    upstream: other\n");
@@ -231,6 +233,7 @@ Test(ruleset, every_option_is_read)
     cr_expect(are(&route->inert_headers, "x-request-id x-trace-*"));
     cr_expect(are(&route->inert_cookies, "_ga*"));
     cr_expect(route->forward_keyed);
+    cr_expect(route->pushed);
     cr_expect_eq(route->overrides, 63);
     cr_expect_eq(route->upstream, 1);
 }

@@ -134,6 +134,7 @@ Test(ruleset_errors, options)
         {"inert: {header: [a]}", "did you mean `headers`?"},
         {"inert: [a]", "inert: expected a map"},
         {"forward: keyd", "forward: `keyd`: did you mean `keyed`?"},
+        {"consistency: push", "consistency: `push`: did you mean `pushed`?"},
         {"override: [no-stroe]", "override[0]: `no-stroe`: did you mean `no-store`?"},
         {"override: {a: 1}", "expected a list"},
         {"upstream: othr", "upstream: `othr`: did you mean `other`?"},
