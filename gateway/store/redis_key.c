@@ -48,9 +48,10 @@ struct cg_str cg_redis_bans_key(const struct cg_redis *redis, const char *part,
     return build(room, redis->namespace, "{bans}:", cg_str_from(part), NULL);
 }
 
+/* Braces are not: in a Cluster they would put all entries of a route into one slot. */
 static bool is_plain(char c)
 {
-    return cg_is_alpha(c) || cg_is_digit(c) || (c != '\0' && strchr("_./{}*-", c) != NULL);
+    return cg_is_alpha(c) || cg_is_digit(c) || (c != '\0' && strchr("_./*-", c) != NULL);
 }
 
 void cg_redis_keys_init(struct cg_redis *redis)

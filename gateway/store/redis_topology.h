@@ -1,29 +1,16 @@
 /*
  * redis_topology: which servers there are, and which of them owns a key.
  *
- * A *primary* takes writes; a *shard* is a primary with the slots it owns. A standalone server, and
- * the primary that Sentinel names, own all slots; in a Cluster each owns some. A topology belongs
- * to one thread, talks over connections of its own, and reports a map whenever it differs from the
- * last. It does not connect to the shards for data, and knows nothing of what is stored.
+ * Maps are those of cachegate/redis_map.h. A topology belongs to one thread, talks over connections
+ * of its own, and reports a map whenever it differs from the last. It does not connect to the
+ * shards for data, and knows nothing of what is stored.
  */
 #ifndef GATEWAY_STORE_REDIS_TOPOLOGY_H
 #define GATEWAY_STORE_REDIS_TOPOLOGY_H
 
-#include "cachegate/redis_url.h"
+#include "cachegate/redis_map.h"
 #include "gateway/request/ports.h"
 #include "gateway/store/redis_peer.h"
-
-enum {
-    CG_REDIS_SLOTS = 16384,
-    CG_REDIS_SHARDS_MAX = 64,
-    CG_REDIS_NOBODY = 255, /* owns a slot that no primary serves */
-};
-
-struct cg_redis_map {
-    size_t shard_count;
-    struct cg_redis_address shards[CG_REDIS_SHARDS_MAX];
-    uint8_t owners[CG_REDIS_SLOTS]; /* index into shards, or CG_REDIS_NOBODY */
-};
 
 /* `map` is borrowed during the call. */
 typedef void (*cg_redis_map_fn)(void *owner, const struct cg_redis_map *map);
