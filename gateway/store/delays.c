@@ -286,6 +286,12 @@ static bool pass_reachable(struct cg_store *store)
     return inner->port->reachable(inner);
 }
 
+static uint32_t pass_unpurged_hold_ms(struct cg_store *store)
+{
+    struct cg_store *inner = ((struct cg_delays *)store)->inner;
+    return inner->port->unpurged_hold_ms == NULL ? 0 : inner->port->unpurged_hold_ms(inner);
+}
+
 static void pass_stats(struct cg_store *store, struct cg_store_stats *ret_stats)
 {
     struct cg_store *inner = ((struct cg_delays *)store)->inner;
@@ -308,6 +314,7 @@ static const struct cg_store_port delayed_port = {
     .ban = delayed_ban,
     .flush = delayed_flush,
     .reachable = pass_reachable,
+    .unpurged_hold_ms = pass_unpurged_hold_ms,
     .stats = pass_stats,
     .health = pass_health,
 };
