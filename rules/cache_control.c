@@ -1,5 +1,7 @@
 #include "cachegate/cache_control.h"
 
+#include "cachegate/structured.h"
+
 /* One directive, taken apart. */
 struct directive {
     struct cg_str name;
@@ -84,10 +86,16 @@ static bool names_fields(const struct directive *directive)
 }
 
 /* The qualified form limits the directive only if no unqualified one stands beside it. */
-static void keep_qualified(const struct directive *directive, bool *flag, bool *flag_names_fields)
+static void keep_qualified(const struct directive *directive, bool *flag, bool *flag_names_fields,
+                           struct cg_name_lists *lists)
 {
-    *flag_names_fields = names_fields(directive) && (!*flag || *flag_names_fields);
+    bool qualified = names_fields(directive) && lists->count < CG_NAME_LISTS_MAX;
+    *flag_names_fields = qualified && (!*flag || *flag_names_fields);
     *flag = true;
+    if (*flag_names_fields)
+        lists->items[lists->count++] = directive->argument;
+    else
+        lists->count = 0;
 }
 
 static bool keep_prohibition(const struct directive *directive, struct cg_cache_control *control)
@@ -96,9 +104,11 @@ static bool keep_prohibition(const struct directive *directive, struct cg_cache_
     if (cg_str_eq_ci(name, CG_STR("no-store")))
         control->no_store = true;
     else if (cg_str_eq_ci(name, CG_STR("no-cache")))
-        keep_qualified(directive, &control->no_cache, &control->no_cache_names_fields);
+        keep_qualified(directive, &control->no_cache, &control->no_cache_names_fields,
+                       &control->no_cache_names);
     else if (cg_str_eq_ci(name, CG_STR("private")))
-        keep_qualified(directive, &control->is_private, &control->private_names_fields);
+        keep_qualified(directive, &control->is_private, &control->private_names_fields,
+                       &control->private_names);
     else if (cg_str_eq_ci(name, CG_STR("must-revalidate")))
         control->must_revalidate = true;
     else if (cg_str_eq_ci(name, CG_STR("proxy-revalidate")))
@@ -186,4 +196,138 @@ void cg_cache_control_parse_value(struct cg_str value, struct cg_cache_control *
     struct cg_field item = {CG_STR("cache-control"), value};
     struct cg_fields fields = {.items = &item, .count = 1, .capacity = 1};
     cg_cache_control_parse(&fields, item.name, ret_control);
+}
+
+bool cg_name_lists_have(const struct cg_name_lists *lists, struct cg_str name)
+{
+    for (size_t i = 0; i < lists->count; i++) {
+        struct cg_str rest = lists->items[i], item;
+        while (cg_list_next(&rest, &item))
+            if (cg_str_eq_ci(item, name))
+                return true;
+    }
+    return false;
+}
+
+/* ---- targeted fields (RFC 9213) ---- */
+
+static void set_seconds(int64_t seconds, bool *has, int64_t *value)
+{
+    *has = true;
+    *value = seconds < 0 ? 0 : seconds > CG_DELTA_SECONDS_MAX ? CG_DELTA_SECONDS_MAX : seconds;
+}
+
+/* The directives that take seconds. False when `key` is another one. */
+static bool find_seconds(struct cg_str key, struct cg_cache_control *control, bool **ret_has,
+                         int64_t **ret_value)
+{
+    const struct {
+        struct cg_str name;
+        bool *has;
+        int64_t *value;
+    } rows[] = {
+        {CG_STR("max-age"), &control->has_max_age, &control->max_age_s},
+        {CG_STR("s-maxage"), &control->has_s_maxage, &control->s_maxage_s},
+        {CG_STR("stale-while-revalidate"), &control->has_swr, &control->stale_while_revalidate_s},
+        {CG_STR("stale-if-error"), &control->has_sie, &control->stale_if_error_s},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (cg_str_eq(rows[i].name, key)) {
+            *ret_has = rows[i].has;
+            *ret_value = rows[i].value;
+            return true;
+        }
+    return false;
+}
+
+static bool *find_flag(struct cg_str key, struct cg_cache_control *control)
+{
+    const struct {
+        struct cg_str name;
+        bool *flag;
+    } rows[] = {
+        {CG_STR("no-store"), &control->no_store},
+        {CG_STR("must-revalidate"), &control->must_revalidate},
+        {CG_STR("proxy-revalidate"), &control->proxy_revalidate},
+        {CG_STR("must-understand"), &control->must_understand},
+        {CG_STR("no-transform"), &control->no_transform},
+        {CG_STR("public"), &control->is_public},
+        {CG_STR("immutable"), &control->immutable},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (cg_str_eq(rows[i].name, key))
+            return rows[i].flag;
+    return NULL;
+}
+
+/* no-cache and private: true, or text that names fields. The last one counts (RFC 8941 3.2). */
+static bool set_qualified(const struct cg_sf_value *value, bool *flag, bool *flag_names_fields,
+                          struct cg_name_lists *lists)
+{
+    struct directive directive = {.argument = value->text, .quoted = value->type == CG_SF_STRING};
+    *flag = *flag_names_fields = false;
+    lists->count = 0;
+    if (value->type == CG_SF_BOOLEAN) {
+        *flag = value->boolean;
+        return true;
+    }
+    if (value->type != CG_SF_STRING && value->type != CG_SF_TOKEN)
+        return false;
+    keep_qualified(&directive, flag, flag_names_fields, lists);
+    return true;
+}
+
+/* False when the directive does not take a value of that type. */
+static bool set_targeted(struct cg_str key, const struct cg_sf_value *value,
+                         struct cg_cache_control *control)
+{
+    bool *flag = find_flag(key, control), *has;
+    int64_t *seconds;
+    if (cg_str_eq(key, CG_STR("no-cache")))
+        return set_qualified(value, &control->no_cache, &control->no_cache_names_fields,
+                             &control->no_cache_names);
+    if (cg_str_eq(key, CG_STR("private")))
+        return set_qualified(value, &control->is_private, &control->private_names_fields,
+                             &control->private_names);
+    if (find_seconds(key, control, &has, &seconds)) {
+        set_seconds(value->integer, has, seconds);
+        return value->type == CG_SF_INTEGER;
+    }
+    if (flag == NULL)
+        return true;
+    *flag = value->boolean;
+    return value->type == CG_SF_BOOLEAN;
+}
+
+/* False: not sent, empty, or not to be used (RFC 9213 2.1). */
+static bool parse_targeted(const struct cg_fields *fields, struct cg_str name,
+                           struct cg_arena *arena, struct cg_cache_control *control)
+{
+    struct cg_sf_walk walk = {0};
+    struct cg_sf_value value;
+    struct cg_str key;
+    enum cg_sf_step step;
+    size_t members = 0;
+    if (cg_fields_find(fields, name) == NULL)
+        return false;
+    *control = (struct cg_cache_control){.targeted = true};
+    walk.rest = cg_sf_join(fields, name, arena);
+    for (; (step = cg_sf_next_in_dictionary(&walk, &key, &value)) == CG_SF_MEMBER; members++)
+        if (!set_targeted(key, &value, control))
+            return false;
+    return step == CG_SF_END && members > 0;
+}
+
+void cg_cache_control_of_answer(const struct cg_fields *fields, struct cg_arena *arena,
+                                struct cg_cache_control *ret_control)
+{
+    static const struct cg_str targets[] = {
+        {"cachegate-cache-control", 23},
+        {"cdn-cache-control", 17},
+        {"surrogate-control", 17},
+    };
+    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++)
+        if (parse_targeted(fields, targets[i], arena, ret_control))
+            return;
+    cg_cache_control_parse(fields, CG_STR("cache-control"), ret_control);
 }

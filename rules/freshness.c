@@ -2,7 +2,10 @@
 
 #include "cachegate/httpdate.h"
 
-enum { MS_PER_S = 1000 };
+enum {
+    MS_PER_S = 1000,
+    HEURISTIC_PART = 10, /* RFC 9111 4.2.2: a tenth of the time since Last-Modified */
+};
 
 /* Exact for any two readings; 0 when `later` is the earlier one. */
 static uint64_t elapsed_ms(int64_t earlier_ms, int64_t later_ms)
@@ -68,7 +71,7 @@ bool cg_explicit_lifetime_ms(const struct cg_cache_control *control, const struc
             seconds_to_ms(control->has_s_maxage ? control->s_maxage_s : control->max_age_s);
         return true;
     }
-    if (cg_fields_find(fields, CG_STR("expires")) == NULL)
+    if (control->targeted || cg_fields_find(fields, CG_STR("expires")) == NULL)
         return false;
     int64_t expires_ms, date_ms;
     if (!read_date_ms(fields, CG_STR("date"), response_at_ms, &date_ms))
@@ -77,6 +80,19 @@ bool cg_explicit_lifetime_ms(const struct cg_cache_control *control, const struc
         *ret_lifetime_ms = 0;
     else
         *ret_lifetime_ms = elapsed_ms(date_ms, expires_ms);
+    return true;
+}
+
+bool cg_heuristic_lifetime_ms(const struct cg_fields *fields, int64_t response_at_ms,
+                              uint64_t ceiling_ms, uint64_t *ret_lifetime_ms)
+{
+    int64_t date_ms, modified_ms;
+    if (!read_date_ms(fields, CG_STR("last-modified"), response_at_ms, &modified_ms))
+        return false;
+    if (!read_date_ms(fields, CG_STR("date"), response_at_ms, &date_ms))
+        date_ms = response_at_ms;
+    uint64_t lifetime_ms = elapsed_ms(modified_ms, date_ms) / HEURISTIC_PART;
+    *ret_lifetime_ms = lifetime_ms < ceiling_ms ? lifetime_ms : ceiling_ms;
     return true;
 }
 

@@ -21,10 +21,19 @@ uint64_t cg_current_age_ms(uint64_t initial_age_ms, int64_t stored_at_ms, int64_
 
 /*
  * RFC 9111 4.2.1 as a shared cache: s-maxage, else max-age, else Expires minus Date (an invalid
- * Expires is in the past, 5.3). False when the origin says nothing; there are no heuristics.
+ * Expires is in the past, 5.3). A targeted field hides Expires (RFC 9213 2.2). False when the
+ * origin says nothing.
  */
 bool cg_explicit_lifetime_ms(const struct cg_cache_control *control, const struct cg_fields *fields,
                              int64_t response_at_ms, uint64_t *ret_lifetime_ms);
+
+/*
+ * RFC 9111 4.2.2: a tenth of the time from Last-Modified to Date, at most `ceiling_ms`. False
+ * without a readable Last-Modified. Whether a guess is wanted at all, and for which answers, is not
+ * asked here.
+ */
+bool cg_heuristic_lifetime_ms(const struct cg_fields *fields, int64_t response_at_ms,
+                              uint64_t ceiling_ms, uint64_t *ret_lifetime_ms);
 
 /* Where an age lies with respect to a lifetime and its stale windows. */
 struct cg_freshness {

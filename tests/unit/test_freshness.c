@@ -108,6 +108,43 @@ Test(freshness, explicit_lifetime_is_what_speaks_to_a_shared_cache_first)
     }
 }
 
+Test(freshness, targeted_fields_hide_expires)
+{
+    const char *pairs[] = {"expires", FUTURE, NULL};
+    struct cg_fields fields = fields_of(pairs);
+    struct cg_cache_control control = {.targeted = true};
+    uint64_t lifetime_ms;
+    cr_expect_not(cg_explicit_lifetime_ms(&control, &fields, now_ms, &lifetime_ms), "9213 2.2");
+}
+
+Test(freshness, guess_is_a_tenth_of_what_was_not_changed)
+{
+    static const struct {
+        const char *clause;
+        const char *pairs[5];
+        bool guessed;
+        uint64_t lifetime_ms;
+    } rows[] = {
+        {"4.2.2 a tenth", {"date", FUTURE, "last-modified", PAST, NULL}, true, 7000},
+        {"4.2.2 up to arrival without Date", {"last-modified", PAST, NULL}, true, 1000},
+        {"4.2.2 nothing to guess from", {"date", NOW, NULL}, false, 0},
+        {"a broken Last-Modified", {"last-modified", "x", NULL}, false, 0},
+        {"changed after it was sent", {"date", PAST, "last-modified", NOW, NULL}, true, 0},
+        {"at most the ceiling",
+         {"date", FUTURE, "last-modified", "Thu, 01 Jan 1970 00:00:00 GMT", NULL},
+         true,
+         9000},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cg_fields fields = fields_of(rows[i].pairs);
+        uint64_t lifetime_ms = 0;
+        bool guessed = cg_heuristic_lifetime_ms(&fields, now_ms, 9000, &lifetime_ms);
+        cr_expect_eq(guessed, rows[i].guessed, "%s", rows[i].clause);
+        cr_expect_eq(lifetime_ms, rows[i].lifetime_ms, "%s: %llu", rows[i].clause,
+                     (unsigned long long)lifetime_ms);
+    }
+}
+
 Test(freshness, answer_is_fresh_while_its_lifetime_exceeds_its_age)
 {
     static const struct {
