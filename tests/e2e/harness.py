@@ -215,6 +215,18 @@ class Gateway:
         if status != 0 or SANITIZER_REPORT.search("\n".join(self.lines)):
             raise AssertionError("the gateway ended badly (%s):\n%s" % (status, log))
 
+    def freeze(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self):
+        """SIGKILL: no clean end. Returns the log."""
+        self._expected_end = True
+        self._end()
+        return list(self.lines)
+
     def _end(self):
         if self.process.poll() is None:
             self.process.kill()
