@@ -31,9 +31,15 @@ static void read_routes(struct cg_build *build, const struct cg_node *root)
                                        "forward",
                                        "cache",
                                        "upstream",
-                                       "consistency"};
-    struct cg_draft defaults = {
-        .route = {.cache = CG_CACHE_YES, .scope_user = true, .query_sorted = true}};
+                                       "consistency",
+                                       "client",
+                                       "keep",
+                                       "heuristic"};
+    struct cg_draft defaults = {.route = {.cache = CG_CACHE_YES,
+                                          .scope_user = true,
+                                          .query_sorted = true,
+                                          .wishes = CG_WISHES_DEFAULT,
+                                          .keep_ms = CG_KEEP_DEFAULT_MS}};
     const struct cg_node *map = cg_node_get(root, "defaults");
     const struct cg_node *routes = cg_node_get(root, "routes");
     if (is_given(map) && cg_node_expect(map, CG_NODE_MAP, build->problems)) {

@@ -339,6 +339,29 @@ void cg_build_overrides(struct cg_build *build, const struct cg_node *node, stru
     }
 }
 
+static void read_wishes(struct cg_build *build, const struct cg_node *node, struct cg_route *route)
+{
+    static const char *const names[] = {"no-store", "only-if-cached", "no-cache", "pragma",
+                                        "max-age",  "min-fresh",      "max-stale"};
+    const unsigned all = (1u << sizeof names / sizeof *names) - 1;
+    bool single = node->kind == CG_NODE_SCALAR;
+    route->wishes = 0;
+    if (single && cg_str_eq(node->text, CG_STR("none")))
+        return;
+    if (single && cg_str_eq(node->text, CG_STR("all"))) {
+        route->wishes = all;
+        return;
+    }
+    if (!single && !cg_node_expect(node, CG_NODE_LIST, build->problems))
+        return;
+    for (size_t i = 0; i < (single ? 1 : node->count); i++) {
+        size_t index; /* the place in the table is the place of the bit */
+        if (cg_node_choice(single ? node : node->items[i], names, sizeof names / sizeof *names,
+                           build->problems, &index))
+            route->wishes |= 1u << index;
+    }
+}
+
 void cg_build_options(struct cg_build *build, const struct cg_node *map, struct cg_draft *draft)
 {
     static const char *const forwards[] = {"all", "keyed"};
@@ -350,6 +373,13 @@ void cg_build_options(struct cg_build *build, const struct cg_node *map, struct 
         read_ttl(build, node, draft);
     read_window(build, map, "stale_while_revalidate", &route->has_swr, &route->swr_ms);
     read_window(build, map, "stale_if_error", &route->has_sie, &route->sie_ms);
+    if ((node = cg_node_get(map, "keep")) != NULL)
+        (void)cg_node_duration_ms(node, cg_build_ttl_max_ms, build->problems, &route->keep_ms);
+    if ((node = cg_node_get(map, "heuristic")) != NULL)
+        (void)cg_node_duration_ms(node, CG_ORIGIN_LIFETIME_MAX_MS, build->problems,
+                                  &route->heuristic_ms);
+    if ((node = cg_node_get(map, "client")) != NULL)
+        read_wishes(build, node, route);
     if ((node = cg_node_get(map, "cache")) != NULL)
         (void)cg_build_cache_mode(build, node, &route->cache);
     if ((node = cg_node_get(map, "scope")) != NULL)

@@ -122,8 +122,11 @@ static void settle_lifetime(struct cg_ruleset *ruleset)
             continue;
         uint64_t swr_ms = route->has_swr ? route->swr_ms : CG_ORIGIN_WINDOW_MAX_MS;
         uint64_t sie_ms = route->has_sie ? route->sie_ms : CG_ORIGIN_WINDOW_MAX_MS;
-        uint64_t lifetime_ms = (route->ttl_origin ? CG_ORIGIN_LIFETIME_MAX_MS : route->ttl_ms) +
-                               (swr_ms > sie_ms ? swr_ms : sie_ms);
+        uint64_t after_ms = swr_ms > sie_ms ? swr_ms : sie_ms;
+        if (route->keep_ms > after_ms)
+            after_ms = route->keep_ms;
+        uint64_t lifetime_ms =
+            (route->ttl_origin ? CG_ORIGIN_LIFETIME_MAX_MS : route->ttl_ms) + after_ms;
         if (lifetime_ms > ruleset->lifetime_max_ms)
             ruleset->lifetime_max_ms = lifetime_ms;
     }

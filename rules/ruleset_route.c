@@ -176,6 +176,10 @@ static void settle_cache(struct cg_build *build, const struct cg_draft *draft,
                              "no effect");
         route->cache = CG_CACHE_NEVER;
     }
+    const struct cg_node *heuristic = cg_node_get(route->where, "heuristic");
+    if (route->cache == CG_CACHE_YES && heuristic != NULL && draft->has_ttl && !route->ttl_origin)
+        CG_BUILD_WARNING(build, heuristic,
+                         "`heuristic` has no effect here: it is asked only with `ttl: origin`");
     if (route->cache == CG_CACHE_YES && !draft->has_ttl)
         CG_BUILD_ERROR(build, route->where,
                        "the route is cached but has no ttl; give it or `defaults` one (5m, or "
@@ -186,10 +190,11 @@ void cg_build_route(struct cg_build *build, const struct cg_node *node,
                     const struct cg_draft *defaults)
 {
     static const char *const keys[] = {
-        "match",          "name",       "host",       "upstream",
-        "cache",          "scope",      "ttl",        "stale_while_revalidate",
-        "stale_if_error", "key",        "inert",      "forward",
-        "override",       "invalidate", "consistency"};
+        "match",          "name",       "host",        "upstream",
+        "cache",          "scope",      "ttl",         "stale_while_revalidate",
+        "stale_if_error", "key",        "inert",       "forward",
+        "override",       "invalidate", "consistency", "client",
+        "keep",           "heuristic"};
     struct cg_ruleset *ruleset = build->ruleset;
     if (ruleset->route_count == CG_BUILD_ROUTES_MAX) {
         CG_BUILD_ERROR(build, node, "more than %d routes", (int)CG_BUILD_ROUTES_MAX);

@@ -146,6 +146,21 @@ enum cg_override {
     CG_OVERRIDE_AUTHORIZATION = 1u << 5, /* shared although fetched with a credential */
 };
 
+/* Directives of requests that a route honours (`client`). RFC 9111 5.2.1 leaves them to the cache,
+ * but for no-store, which is a MUST NOT. */
+enum cg_wish {
+    CG_WISH_NO_STORE = 1u << 0,
+    CG_WISH_ONLY_IF_CACHED = 1u << 1,
+    CG_WISH_NO_CACHE = 1u << 2,
+    CG_WISH_PRAGMA = 1u << 3, /* Pragma: no-cache where there is no Cache-Control (5.4) */
+    CG_WISH_MAX_AGE = 1u << 4,
+    CG_WISH_MIN_FRESH = 1u << 5,
+    CG_WISH_MAX_STALE = 1u << 6,
+};
+enum { CG_WISHES_DEFAULT = CG_WISH_NO_STORE | CG_WISH_ONLY_IF_CACHED };
+/* For how long after its lifetime an answer is kept to be validated, where no rule says so. */
+#define CG_KEEP_DEFAULT_MS (UINT64_C(600) * 1000)
+
 enum cg_part_source { CG_PART_HEADER, CG_PART_COOKIE, CG_PART_QUERY };
 
 /* A named part of the scope: `tenant: header X-Tenant`. */
@@ -187,6 +202,9 @@ struct cg_route {
     bool forward_keyed;
     bool pushed;        /* near copies may be up to store.tracking_timeout behind (near.h) */
     unsigned overrides; /* enum cg_override */
+    unsigned wishes;    /* enum cg_wish */
+    uint64_t keep_ms;
+    uint64_t heuristic_ms; /* the longest lifetime that may be guessed; 0: none is */
 
     enum cg_invalidate_mode invalidate;
     struct cg_clause *clauses;

@@ -193,10 +193,33 @@ Test(ruleset, route_without_options_is_per_user_with_all_of_the_query)
     cr_expect(route->query_sorted);
     cr_expect_not(route->forward_keyed);
     cr_expect_not(route->pushed);
+    cr_expect_eq(route->wishes, CG_WISH_NO_STORE | CG_WISH_ONLY_IF_CACHED);
+    cr_expect_eq(route->keep_ms, CG_KEEP_DEFAULT_MS);
+    cr_expect_eq(route->heuristic_ms, 0, "a lifetime is guessed only where a rule asks");
     cr_expect_eq(route->overrides, 0);
     cr_expect_eq(route->invalidate, CG_INVALIDATE_DEFAULTS);
     cr_expect_eq(route->clause_count, 0);
     cr_expect(is(route->name, "GET /x/{id}"));
+}
+
+Test(ruleset, directives_of_clients_are_honoured_by_name)
+{
+    static const struct {
+        const char *client;
+        unsigned wishes;
+    } rows[] = {
+        {"none", 0},
+        {"all", 127},
+        {"no-store", CG_WISH_NO_STORE},
+        {"[no-cache, only-if-cached]", CG_WISH_NO_CACHE | CG_WISH_ONLY_IF_CACHED},
+        {"[min-fresh, max-stale]", CG_WISH_MIN_FRESH | CG_WISH_MAX_STALE},
+        {"[]", 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "    client: %s\n", rows[i].client);
+        cr_expect_eq(compile_route(text)->wishes, rows[i].wishes, "%s", rows[i].client);
+    }
 }
 
 Test(ruleset, every_option_is_read)
@@ -213,6 +236,9 @@ Test(ruleset, every_option_is_read)
                       "    inert: {headers: [X-Request-Id, X-Trace-*], cookies: ['_ga*']}\n"
                       "    forward: keyed\n"
                       "    consistency: pushed\n"
+                      "    client: [max-age, pragma]\n"
+                      "    keep: 1h\n"
+                      "    heuristic: 1d\n"
                       "    override: [no-store, private, no-cache, set-cookie, vary, "
                       "authorization]\n"
                       "    upstream: other\n");
@@ -234,6 +260,9 @@ Test(ruleset, every_option_is_read)
     cr_expect(are(&route->inert_cookies, "_ga*"));
     cr_expect(route->forward_keyed);
     cr_expect(route->pushed);
+    cr_expect_eq(route->wishes, CG_WISH_MAX_AGE | CG_WISH_PRAGMA);
+    cr_expect_eq(route->keep_ms, 3600000);
+    cr_expect_eq(route->heuristic_ms, 86400000);
     cr_expect_eq(route->overrides, 63);
     cr_expect_eq(route->upstream, 1);
 }

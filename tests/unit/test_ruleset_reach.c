@@ -284,6 +284,7 @@ Test(ruleset_reach, options_without_effect_or_with_danger_are_named)
     } rows[] = {
         {"match: GET /a, ttl: 5m, invalidate: [/b]", "routes[2].ttl: a route with an `invalidate`"},
         {"match: GET /a, ttl: 0", "routes[2].ttl: with a lifetime of 0"},
+        {"match: GET /a, ttl: 5m, heuristic: 1h", "routes[2].heuristic: `heuristic` has no effect"},
         {"match: GTE /a, ttl: 1m", "`GTE` is an unusual method; did you mean GET?"},
         {"match: GET /a, ttl: 1m, inert: {headers: ['*']}", "declares Authorization inert"},
         {"match: POST /a, invalidate: [{pattern: /b, when: {status: 404}}]",
@@ -320,7 +321,13 @@ Test(ruleset_reach, longest_lifetime_counts_stale_windows_of_cached_routes)
         const char *routes;
         uint64_t lifetime_ms;
     } rows[] = {
-        {"{match: GET /a, ttl: 1h, stale_while_revalidate: 0, stale_if_error: 0}", 3600000},
+        {"{match: GET /a, ttl: 1h, stale_while_revalidate: 0, stale_if_error: 0, "
+         "keep: 0}",
+         3600000},
+        {"{match: GET /a, ttl: 1h, stale_while_revalidate: 0, stale_if_error: 0}",
+         3600000 + 600000},
+        {"{match: GET /a, ttl: 1h, stale_while_revalidate: 1h, stale_if_error: 0, keep: 5h}",
+         6 * 3600000},
         {"{match: GET /a, ttl: 1h, stale_while_revalidate: 1h, stale_if_error: 2h}", 3 * 3600000},
         {"{match: GET /a, ttl: 1h, stale_while_revalidate: 3h, stale_if_error: 2h}", 4 * 3600000},
         {"{match: GET /a, ttl: 1h, cache: never}", 0},
