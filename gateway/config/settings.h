@@ -93,6 +93,10 @@ struct cg_settings {
     char *redis_url;           /* parsed by its own driver; NULL: the embedded store */
     char *store_namespace;     /* what all keys in Redis begin with */
     uint32_t store_timeout_ms; /* of a command to Redis */
+    size_t near_bytes;         /* of copies of what Redis holds; 0: none */
+    uint32_t tracking_timeout_ms;
+    uint32_t breaker_failures; /* of a Redis server: breaker.h */
+    uint32_t breaker_open_ms, breaker_open_longest_ms;
     size_t memory_bytes;       /* of the embedded store, entries and versions */
     size_t entry_bytes_max;    /* a larger answer is passed on, not stored */
     struct cg_secret secret;   /* of the deployment; random per process when none is given */

@@ -5,7 +5,7 @@
 #include "gateway/store/redis_parts.h"
 
 /*
- * The epoch is `<16 hex: generation>:<counter>:<run id>`, a ban `<generation>:<counter>:` and its
+ * The epoch is `<16 hex: generation>:<counter>:<record>`, a ban `<generation>:<counter>:` and its
  * two texts with their lengths. The script (redis_script.c) writes both.
  */
 struct record {
@@ -13,17 +13,17 @@ struct record {
     struct cg_ban ban;
 };
 
-struct cg_str cg_redis_epoch_write(struct cg_epoch epoch, const char *run_id,
+struct cg_str cg_redis_epoch_write(struct cg_epoch epoch, const char *record,
                                    char room[CG_REDIS_KEY_MAX])
 {
     int length =
         snprintf(room, CG_REDIS_KEY_MAX, "%016llx:%llu:%s", (unsigned long long)epoch.generation,
-                 (unsigned long long)epoch.counter, run_id);
+                 (unsigned long long)epoch.counter, record);
     CG_ASSERT(length > 0 && length < CG_REDIS_KEY_MAX);
     return cg_str_of(room, (size_t)length);
 }
 
-bool cg_redis_epoch_read(struct cg_str text, struct cg_epoch *ret_epoch, struct cg_str *ret_run_id)
+bool cg_redis_epoch_read(struct cg_str text, struct cg_epoch *ret_epoch, struct cg_str *ret_record)
 {
     struct cg_epoch epoch = {0};
     if (text.length < 18 || text.bytes[16] != ':')
@@ -41,7 +41,7 @@ bool cg_redis_epoch_read(struct cg_str text, struct cg_epoch *ret_epoch, struct 
         !cg_str_to_u64(cg_str_sub(rest, 0, colon), UINT64_C(1) << 52, &epoch.counter))
         return false;
     *ret_epoch = epoch;
-    *ret_run_id = cg_str_skip(rest, colon + 1);
+    *ret_record = cg_str_skip(rest, colon + 1);
     return true;
 }
 
@@ -126,10 +126,10 @@ static void answer_waiting(struct cg_redis_handle *handle, bool good)
 static void on_list_epoch(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_handle *handle = owner;
-    struct cg_str run_id;
+    struct cg_str record;
     (void)index;
     handle->list_epoch_known =
-        cg_redis_epoch_read(cg_redis_reply_str(reply), &handle->list_epoch, &run_id);
+        cg_redis_epoch_read(cg_redis_reply_str(reply), &handle->list_epoch, &record);
 }
 
 static void on_list(void *owner, size_t index, const redisReply *reply)
@@ -148,19 +148,21 @@ static void on_list(void *owner, size_t index, const redisReply *reply)
 
 static bool fetch(struct cg_redis_handle *handle)
 {
-    char key[CG_REDIS_KEY_MAX];
+    char room[CG_REDIS_KEY_MAX];
     struct cg_redis_words words = {0};
+    struct cg_str key = cg_redis_bans_key(handle->redis, "epoch", room);
     handle->list_epoch_known = false;
     cg_redis_words_add(&words, CG_STR("GET"));
-    cg_redis_words_add(&words, cg_redis_bans_key(handle->redis, "epoch", key));
-    if (!cg_redis_link_send(&handle->link, &words, on_list_epoch, handle, 0))
+    cg_redis_words_add(&words, key);
+    if (!cg_redis_send(handle, CG_REDIS_READS, key, &words, on_list_epoch, handle, 0))
         return false;
     words.count = 0;
+    key = cg_redis_bans_key(handle->redis, "list", room);
     cg_redis_words_add(&words, CG_STR("LRANGE"));
-    cg_redis_words_add(&words, cg_redis_bans_key(handle->redis, "list", key));
+    cg_redis_words_add(&words, key);
     cg_redis_words_add(&words, CG_STR("0"));
     cg_redis_words_add(&words, CG_STR("-1"));
-    return cg_redis_link_send(&handle->link, &words, on_list, handle, 0);
+    return cg_redis_send(handle, CG_REDIS_READS, key, &words, on_list, handle, 0);
 }
 
 /*
@@ -212,11 +214,12 @@ void cg_redis_bans_send(struct cg_redis_handle *handle, const char *mode, bool w
     memcpy(&fresh.generation, random.bytes, sizeof(fresh.generation));
     cg_redis_script_begin(&words, &redis->epoch_script, whole);
     cg_redis_words_add(&words, CG_STR("2"));
-    cg_redis_words_add(&words, cg_redis_bans_key(redis, "epoch", keys[0]));
+    struct cg_str epoch_key = cg_redis_bans_key(redis, "epoch", keys[0]);
+    cg_redis_words_add(&words, epoch_key);
     cg_redis_words_add(&words, cg_redis_bans_key(redis, "list", keys[1]));
     cg_redis_words_add(&words, cg_str_from(mode));
     cg_redis_words_add(&words, cg_str_sub(cg_redis_epoch_write(fresh, "", epoch), 0, 16));
-    cg_redis_words_add(&words, cg_str_from(handle->run_id));
+    cg_redis_words_add(&words, cg_str_from(handle->record));
     cg_redis_words_add(&words, cg_str_from(redis->lifetime_ms));
     cg_redis_words_add(&words, cg_redis_number(CG_BANS_MAX, keep));
     cg_buf_init(&records, (size_t)CG_REDIS_BANS_PER_SCRIPT * 4 * CG_BAN_TEXT_MAX);
@@ -232,7 +235,7 @@ void cg_redis_bans_send(struct cg_redis_handle *handle, const char *mode, bool w
         cg_redis_words_add(&words, cg_str_sub(cg_buf_str(&records), from, ends[i] - from));
         from = ends[i];
     }
-    if (!cg_redis_link_send(&handle->link, &words, answer, owner, index))
+    if (!cg_redis_send(handle, CG_REDIS_WRITES, epoch_key, &words, answer, owner, index))
         answer(owner, index, NULL);
     cg_buf_fini(&records);
 }
@@ -262,8 +265,11 @@ static void send_part(struct cg_redis_call *call, size_t index, bool whole)
 
 void cg_redis_start_bans(struct cg_redis_call *call, const struct cg_ban *bans, size_t count)
 {
+    char key[CG_REDIS_KEY_MAX];
     call->bans = bans;
     call->count = count;
+    if (!cg_redis_believes(call->handle, cg_redis_bans_key(call->handle->redis, "epoch", key)))
+        call->failed = true;
     for (size_t i = 0; i < count && !call->failed; i += CG_REDIS_BANS_PER_SCRIPT)
         send_part(call, i, false);
     cg_redis_call_step(call);

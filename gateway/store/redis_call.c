@@ -17,11 +17,12 @@ struct cg_redis_call *cg_redis_call_create(struct cg_redis_handle *handle, enum 
     return call;
 }
 
-void cg_redis_call_send(struct cg_redis_call *call, const struct cg_redis_words *words,
-                        cg_redis_reply_fn answer, size_t index)
+void cg_redis_call_send(struct cg_redis_call *call, enum cg_redis_lane lane, struct cg_str key,
+                        const struct cg_redis_words *words, cg_redis_reply_fn answer, size_t index)
 {
     call->remaining++;
-    if (!cg_redis_link_send(&call->handle->link, words, answer, call, index)) {
+    if (!cg_redis_believes(call->handle, key) ||
+        !cg_redis_send(call->handle, lane, key, words, answer, call, index)) {
         call->failed = true;
         call->remaining--;
     }
@@ -84,7 +85,8 @@ void cg_redis_call_change(struct cg_redis_call *call, size_t index, bool whole,
     struct cg_redis *redis = call->handle->redis;
     struct cg_redis_words words = {0};
     struct cg_token fresh = cg_redis_new_token(call->handle);
-    char key[CG_REDIS_KEY_MAX], lives[24];
+    char room[CG_REDIS_KEY_MAX], lives[24];
+    struct cg_str key = cg_redis_version_key(redis, &call->instances[index], room);
     char change = (char)call->change;
     if (call->renew != NULL)
         change = call->renew[index] ? CG_REDIS_RENEW : CG_REDIS_KEEP;
@@ -92,13 +94,13 @@ void cg_redis_call_change(struct cg_redis_call *call, size_t index, bool whole,
         change = CG_REDIS_SETTLE;
     cg_redis_script_begin(&words, &redis->version_script, whole);
     cg_redis_words_add(&words, CG_STR("1"));
-    cg_redis_words_add(&words, cg_redis_version_key(redis, &call->instances[index], key));
+    cg_redis_words_add(&words, key);
     cg_redis_words_add(&words, cg_str_of(&change, 1));
     cg_redis_words_add(&words, cg_str_of((const char *)fresh.bytes, sizeof(fresh.bytes)));
     cg_redis_words_add(&words, cg_str_from(redis->lifetime_ms));
     cg_redis_words_add(&words, cg_str_of((const char *)call->writer.id, sizeof(call->writer.id)));
     cg_redis_words_add(&words, cg_redis_number(call->lives_ms, lives));
-    cg_redis_call_send(call, &words, answer, index);
+    cg_redis_call_send(call, CG_REDIS_WRITES, key, &words, answer, index);
 }
 
 static void on_changed(void *owner, size_t index, const redisReply *reply)

@@ -22,8 +22,8 @@ static void answer_unavailable(cg_store_view_fn answer, void *owner)
 
 static void take_epoch(struct cg_redis_call *call, struct cg_str text)
 {
-    struct cg_str run_id;
-    call->has_epoch = cg_redis_epoch_read(text, &call->view.epoch, &run_id);
+    struct cg_str record;
+    call->has_epoch = cg_redis_epoch_read(text, &call->view.epoch, &record);
 }
 
 /* `index`: how many entries were asked for, before the versions and the epoch. */
@@ -63,6 +63,7 @@ static void redis_lookup(struct cg_store *store, const struct cg_key *key,
         answer_unavailable(answer, owner);
         return;
     }
+    struct cg_str epoch_key = cg_redis_bans_key(handle->redis, "epoch", keys[1 + count]);
     struct cg_redis_call *call = cg_redis_call_create(handle, CG_REDIS_LOOKUP, owner);
     call->answer_view = answer;
     call->count = count;
@@ -71,8 +72,8 @@ static void redis_lookup(struct cg_store *store, const struct cg_key *key,
         cg_redis_words_add(&words, cg_redis_entry_key(handle->redis, key, keys[0]));
     for (size_t i = 0; i < count; i++)
         cg_redis_words_add(&words, cg_redis_version_key(handle->redis, &instances[i], keys[1 + i]));
-    cg_redis_words_add(&words, cg_redis_bans_key(handle->redis, "epoch", keys[1 + count]));
-    cg_redis_call_send(call, &words, on_looked_up, key == NULL ? 0 : 1);
+    cg_redis_words_add(&words, epoch_key);
+    cg_redis_call_send(call, CG_REDIS_READS, epoch_key, &words, on_looked_up, key == NULL ? 0 : 1);
     cg_redis_call_step(call);
 }
 
@@ -144,13 +145,13 @@ static void send_create(struct cg_redis_call *call, struct cg_str key, struct cg
     cg_redis_words_add(&words, CG_STR("NX"));
     cg_redis_words_add(&words, CG_STR("PX"));
     cg_redis_words_add(&words, life);
-    cg_redis_call_send(call, &words, on_tried, index);
+    cg_redis_call_send(call, CG_REDIS_READS, key, &words, on_tried, index);
     words.count = 0;
     cg_redis_words_add(&words, CG_STR("GETEX"));
     cg_redis_words_add(&words, key);
     cg_redis_words_add(&words, CG_STR("PX"));
     cg_redis_words_add(&words, life);
-    cg_redis_call_send(call, &words, answer, index);
+    cg_redis_call_send(call, CG_REDIS_READS, key, &words, answer, index);
 }
 
 static void redis_prepare(struct cg_store *store, const struct cg_instance *instances, size_t count,
@@ -177,7 +178,7 @@ static void redis_prepare(struct cg_store *store, const struct cg_instance *inst
     struct cg_epoch fresh = {0};
     memcpy(&fresh.generation, random.bytes, sizeof(fresh.generation));
     send_create(call, cg_redis_bans_key(handle->redis, "epoch", key),
-                cg_redis_epoch_write(fresh, handle->run_id, epoch), on_epoch, 0);
+                cg_redis_epoch_write(fresh, handle->record, epoch), on_epoch, 0);
     cg_redis_call_step(call);
 }
 
@@ -210,11 +211,12 @@ static void redis_fill(struct cg_store *store, const struct cg_key *key, struct 
     /* Redis keeps a key through the millisecond in which it expires. */
     lifetime_ms = lifetime_ms > 1 ? lifetime_ms - 1 : 1;
     cg_redis_words_add(&words, CG_STR("SET"));
-    cg_redis_words_add(&words, cg_redis_entry_key(handle->redis, key, name));
+    struct cg_str entry_key = cg_redis_entry_key(handle->redis, key, name);
+    cg_redis_words_add(&words, entry_key);
     cg_redis_words_add(&words, cg_blob_str(entry));
     cg_redis_words_add(&words, CG_STR("PX"));
     cg_redis_words_add(&words, cg_redis_number(lifetime_ms, life));
-    cg_redis_call_send(call, &words, on_filled, 0);
+    cg_redis_call_send(call, CG_REDIS_READS, entry_key, &words, on_filled, 0);
     cg_redis_call_step(call);
 }
 
@@ -226,7 +228,7 @@ static void redis_purge(struct cg_store *store, const struct cg_instance *instan
     struct cg_redis_handle *handle = handle_of(store);
     struct cg_redis_call *call = cg_redis_call_create(handle, CG_REDIS_CHANGE, owner);
     call->answer_done = answer;
-    call->failed = !handle->ready;
+    call->failed = !handle->trusted;
     cg_redis_start_changes(call, instances, count, CG_REDIS_PURGE);
 }
 
@@ -238,7 +240,7 @@ static void redis_mark(struct cg_store *store, const struct cg_instance *instanc
     struct cg_redis_call *call = cg_redis_call_create(handle, CG_REDIS_CHANGE, owner);
     int64_t lives_ms = deadline_ms - cg_now_ms(handle->clock);
     call->answer_done = answer;
-    call->failed = !handle->ready;
+    call->failed = !handle->trusted;
     call->writer = *writer;
     call->lives_ms = lives_ms > 0 ? (uint64_t)lives_ms : 0;
     cg_redis_start_changes(call, instances, count, CG_REDIS_MARK);
@@ -251,7 +253,7 @@ static void redis_release(struct cg_store *store, const struct cg_instance *inst
     struct cg_redis_handle *handle = handle_of(store);
     struct cg_redis_call *call = cg_redis_call_create(handle, CG_REDIS_CHANGE, owner);
     call->answer_done = answer;
-    call->failed = !handle->ready;
+    call->failed = !handle->trusted;
     call->writer = *writer;
     call->renew = renew;
     cg_redis_start_changes(call, instances, count, CG_REDIS_KEEP);
@@ -265,7 +267,7 @@ static void redis_ban(struct cg_store *store, const struct cg_ban *bans, size_t 
     struct cg_redis_handle *handle = handle_of(store);
     struct cg_redis_call *call = cg_redis_call_create(handle, CG_REDIS_BAN, owner);
     call->answer_done = answer;
-    call->failed = !handle->ready;
+    call->failed = !handle->trusted;
     cg_redis_start_bans(call, bans, count);
 }
 
@@ -285,20 +287,39 @@ static void redis_stats(struct cg_store *store, struct cg_store_stats *ret_stats
         (struct cg_store_stats){.bans = handle->bans == NULL ? 0 : cg_bans_count(handle->bans)};
 }
 
+static bool all_ready(const struct cg_redis_handle *handle)
+{
+    for (size_t i = 0; i < handle->node_count; i++)
+        if (!handle->nodes[i]->believed || !cg_redis_node_ready(handle->nodes[i]))
+            return false;
+    return cg_redis_usable(handle);
+}
+
 static bool redis_reachable(struct cg_store *store)
 {
-    return cg_redis_usable(handle_of(store));
+    return all_ready(handle_of(store));
+}
+
+/* The worst of them. */
+static const char *breaker_of(const struct cg_redis_handle *handle)
+{
+    enum cg_breaker_state worst = handle->node_count == 0 ? CG_BREAKER_OPEN : CG_BREAKER_CLOSED;
+    for (size_t i = 0; i < handle->node_count; i++) {
+        enum cg_breaker_state state = handle->nodes[i]->breaker.state;
+        if (state == CG_BREAKER_OPEN || worst == CG_BREAKER_CLOSED)
+            worst = state;
+    }
+    return cg_breaker_name(worst);
 }
 
 static void redis_health(struct cg_store *store, struct cg_store_health *ret_health)
 {
     const struct cg_redis_handle *handle = handle_of(store);
-    bool usable = cg_redis_usable(handle);
     *ret_health = (struct cg_store_health){
         .backend = "redis",
-        .available = usable,
+        .available = all_ready(handle),
         .latency_ms = handle->latency_ms,
-        .breaker = usable ? "closed" : "open",
+        .breaker = breaker_of(handle),
     };
 }
 

@@ -21,10 +21,10 @@ enum {
 
 struct cg_redis_command {
     struct cg_redis_command *next;
-    cg_redis_reply_fn answer;
+    cg_redis_reply_fn answer; /* NULL: a tombstone */
     void *owner;
     size_t index;
-    int64_t deadline_ms; /* monotonic */
+    int64_t sent_ms; /* monotonic */
 };
 
 static void drop(struct cg_redis_link *link, const char *why);
@@ -83,10 +83,43 @@ static void on_flush(void *owner)
     struct cg_redis_link *link = owner;
     if (!link->open || link->writing || link->waiting.length == 0)
         return;
-    if (link->peer->tls != NULL)
+    if (link->tls != NULL)
         send_over_tls(link);
     else
         send_in_the_clear(link);
+}
+
+/* Later deadlines wait for the timer that is armed. */
+static void arm_deadline(struct cg_redis_link *link, int64_t now_ms, int64_t at_ms)
+{
+    if (link->deadline.armed && link->deadline_ms <= at_ms)
+        return;
+    link->deadline_ms = at_ms;
+    cg_timer_arm(link->clock, &link->deadline, at_ms > now_ms ? (uint32_t)(at_ms - now_ms) : 0);
+}
+
+bool cg_redis_link_send_text(struct cg_redis_link *link, struct cg_str text,
+                             cg_redis_reply_fn answer, void *owner, size_t index)
+{
+    if (!link->open || link->count >= CG_REDIS_COMMANDS_MAX ||
+        text.length > WAITING_BYTES_MAX - link->waiting.length)
+        return false;
+    int64_t now_ms = cg_clock_monotonic_ms();
+    struct cg_redis_command *command = malloc(sizeof(*command));
+    CG_ASSERT(command != NULL);
+    *command = (struct cg_redis_command){
+        .answer = answer, .owner = owner, .index = index, .sent_ms = now_ms};
+    cg_buf_add_str(&link->waiting, text);
+    *link->last = command;
+    link->last = &command->next;
+    link->count++;
+    if (link->live == NULL) {
+        link->live = command;
+        arm_deadline(link, now_ms, now_ms + link->timeout_ms);
+    }
+    if (!link->writing && !link->flush.armed)
+        cg_timer_arm(link->clock, &link->flush, 0);
+    return true;
 }
 
 bool cg_redis_link_send(struct cg_redis_link *link, const struct cg_redis_words *words,
@@ -98,27 +131,10 @@ bool cg_redis_link_send(struct cg_redis_link *link, const struct cg_redis_words 
     struct cg_redis_words copy = *words; /* hiredis takes its arrays without const */
     int length = redisFormatCommandArgv(&text, (int)copy.count, copy.items, copy.lengths);
     CG_ASSERT(length > 0);
-    bool fits = link->waiting.length + (size_t)length <= WAITING_BYTES_MAX;
-    if (fits)
-        cg_buf_add(&link->waiting, text, (size_t)length);
+    bool sent =
+        cg_redis_link_send_text(link, cg_str_of(text, (size_t)length), answer, owner, index);
     redisFreeCommand(text);
-    if (!fits)
-        return false;
-    struct cg_redis_command *command = malloc(sizeof(*command));
-    CG_ASSERT(command != NULL);
-    *command = (struct cg_redis_command){
-        .answer = answer,
-        .owner = owner,
-        .index = index,
-        .deadline_ms = cg_clock_monotonic_ms() + link->timeout_ms,
-    };
-    if (link->first == NULL && !link->deadline.armed)
-        cg_timer_arm(link->clock, &link->deadline, link->timeout_ms);
-    *link->last = command;
-    link->last = &command->next;
-    if (!link->writing && !link->flush.armed)
-        cg_timer_arm(link->clock, &link->flush, 0);
-    return true;
+    return sent;
 }
 
 /* ---- receiving ---- */
@@ -127,10 +143,38 @@ static void answer_first(struct cg_redis_link *link, const redisReply *reply)
 {
     struct cg_redis_command *command = link->first;
     link->first = command->next;
+    link->count--;
     if (link->first == NULL)
         link->last = &link->first;
-    command->answer(command->owner, command->index, reply);
+    if (link->live == command) {
+        link->live = command->next;
+        if (link->on_reply != NULL)
+            link->on_reply(link->owner, reply);
+        command->answer(command->owner, command->index, reply);
+    }
     free(command);
+}
+
+static bool is_push(const struct cg_redis_link *link, const redisReply *reply)
+{
+    if (link->on_push == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements < 3)
+        return false;
+    const redisReply *kind = reply->element[0];
+    return kind->type == REDIS_REPLY_STRING &&
+           (strcmp(kind->str, "message") == 0 || strcmp(kind->str, "pmessage") == 0);
+}
+
+/* False when it answers nothing that was asked. */
+static bool take_reply(struct cg_redis_link *link, const redisReply *reply)
+{
+    if (is_push(link, reply)) {
+        link->on_push(link->owner, reply);
+        return true;
+    }
+    if (link->first == NULL)
+        return false;
+    answer_first(link, reply);
+    return true;
 }
 
 /* Answers may turn the loop (tests do) and so end this connection or read on. */
@@ -144,21 +188,21 @@ static void on_readable(h2o_socket_t *socket, const char *error)
     }
     if (socket->input->size == 0)
         return;
+    link->heard_ms = cg_clock_monotonic_ms();
     redisReaderFeed(link->reader, socket->input->bytes, socket->input->size);
     h2o_buffer_consume(&socket->input, socket->input->size);
     while (link->incarnation == incarnation && link->open) {
         void *reply = NULL;
-        if (redisReaderGetReply(link->reader, &reply) != REDIS_OK ||
-            (reply != NULL && link->first == NULL)) {
-            if (reply != NULL)
-                freeReplyObject(reply);
+        bool good = redisReaderGetReply(link->reader, &reply) == REDIS_OK;
+        if (good && reply == NULL)
+            return;
+        good = good && take_reply(link, reply);
+        if (reply != NULL)
+            freeReplyObject(reply);
+        if (!good) {
             drop(link, "the server does not speak the protocol of Redis");
             return;
         }
-        if (reply == NULL)
-            return;
-        answer_first(link, reply);
-        freeReplyObject(reply);
     }
 }
 
@@ -168,6 +212,7 @@ static void on_ready(struct cg_redis_link *link)
 {
     cg_timer_disarm(link->clock, &link->deadline);
     link->open = true;
+    link->heard_ms = cg_clock_monotonic_ms();
     h2o_socket_read_start(link->socket, on_readable);
     link->on_open(link->owner);
 }
@@ -194,13 +239,13 @@ static void on_connect(h2o_socket_t *socket, const char *error)
         return;
     }
     (void)setsockopt(h2o_socket_get_fd(socket), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (link->peer->tls == NULL) {
+    if (link->tls == NULL) {
         on_ready(link);
         return;
     }
     /* SNI holds names only (RFC 6066 3); OpenSSL refuses the empty one, so that none is sent. */
-    h2o_socket_ssl_handshake(socket, link->peer->tls,
-                             link->peer->tls_name_is_ip ? "" : link->peer->tls_name, on_handshake);
+    const char *name = cg_redis_peer_name(link->peer, link->address.host);
+    h2o_socket_ssl_handshake(socket, link->tls, cg_redis_is_ip(name) ? "" : name, on_handshake);
     ERR_clear_error();
 }
 
@@ -234,20 +279,27 @@ static void on_lookup(void *owner, const char *error, const struct addrinfo *fou
 static void open_link(void *owner)
 {
     struct cg_redis_link *link = owner;
-    const struct cg_redis_url *url = &link->peer->url;
+    const struct cg_redis_address *at = &link->address;
     link->incarnation++;
     link->reader = redisReaderCreate();
     CG_ASSERT(link->reader != NULL);
     link->reader->maxbuf = 0; /* do not give large buffers back after each reply */
     cg_timer_arm(link->clock, &link->deadline,
                  link->timeout_ms > CONNECT_MS ? link->timeout_ms : CONNECT_MS);
-    if (url->socket_path[0] != '\0') {
+    if (at->socket_path[0] != '\0') {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
-        memcpy(address.sun_path, url->socket_path, strlen(url->socket_path) + 1);
+        memcpy(address.sun_path, at->socket_path, strlen(at->socket_path) + 1);
         connect_to(link, (struct sockaddr *)&address, sizeof(address));
         return;
     }
-    link->lookup = cg_lookup_start(link->context, url->host, url->port, on_lookup, link);
+    if (link->peer->url.tls) {
+        link->tls = cg_redis_peer_tls(link->peer, at->host);
+        if (link->tls == NULL) {
+            drop(link, "no certificate can name the server");
+            return;
+        }
+    }
+    link->lookup = cg_lookup_start(link->context, at->host, at->port, on_lookup, link);
 }
 
 /* ---- ending ---- */
@@ -267,6 +319,8 @@ static void take_apart(struct cg_redis_link *link)
 {
     link->lookup = cg_lookup_cancel(link->lookup);
     close_socket(link);
+    SSL_CTX_free(link->tls);
+    link->tls = NULL;
     if (link->reader != NULL)
         redisReaderFree(link->reader);
     link->reader = NULL;
@@ -285,9 +339,12 @@ static void answer_all_lost(struct cg_redis_link *link)
     struct cg_redis_command *command = link->first;
     link->first = NULL;
     link->last = &link->first;
+    link->live = NULL;
+    link->count = 0;
     while (command != NULL) {
         struct cg_redis_command *next = command->next;
-        command->answer(command->owner, command->index, NULL);
+        if (command->answer != NULL)
+            command->answer(command->owner, command->index, NULL);
         free(command);
         command = next;
     }
@@ -315,20 +372,44 @@ static void drop(struct cg_redis_link *link, const char *why)
     answer_all_lost(link);
 }
 
+/* What was sent by `until_ms` is lost. False when an answer ended the connection. */
+static bool bury(struct cg_redis_link *link, int64_t until_ms)
+{
+    unsigned incarnation = link->incarnation;
+    while (link->live != NULL && link->live->sent_ms <= until_ms) {
+        struct cg_redis_command *command = link->live;
+        cg_redis_reply_fn answer = command->answer;
+        link->live = command->next;
+        command->answer = NULL;
+        if (link->on_reply != NULL)
+            link->on_reply(link->owner, NULL);
+        answer(command->owner, command->index, NULL);
+        if (link->incarnation != incarnation)
+            return false;
+    }
+    return true;
+}
+
 static void on_deadline(void *owner)
 {
     struct cg_redis_link *link = owner;
+    int64_t timeout_ms = link->timeout_ms;
+    int64_t now_ms = cg_clock_monotonic_ms();
     if (!link->open) {
         drop(link, "connecting took too long");
         return;
     }
-    if (link->first == NULL)
+    if (!bury(link, now_ms - timeout_ms) || link->first == NULL)
         return;
-    int64_t left_ms = link->first->deadline_ms - cg_clock_monotonic_ms();
-    if (left_ms <= 0)
-        drop(link, "a command was not answered in time");
-    else
-        cg_timer_arm(link->clock, &link->deadline, (uint32_t)left_ms);
+    int64_t silent_since_ms =
+        link->heard_ms > link->first->sent_ms ? link->heard_ms : link->first->sent_ms;
+    if (now_ms >= silent_since_ms + 2 * timeout_ms) {
+        drop(link, "the server does not answer");
+        return;
+    }
+    if (link->live != NULL)
+        arm_deadline(link, now_ms, link->live->sent_ms + timeout_ms);
+    arm_deadline(link, now_ms, silent_since_ms + 2 * timeout_ms);
 }
 
 void cg_redis_link_settled(struct cg_redis_link *link)
@@ -338,11 +419,15 @@ void cg_redis_link_settled(struct cg_redis_link *link)
 
 static void on_given_up(void *owner)
 {
-    drop(owner, "the greeting failed");
+    struct cg_redis_link *link = owner;
+    drop(link, link->given_up);
 }
 
-void cg_redis_link_give_up(struct cg_redis_link *link)
+void cg_redis_link_give_up(struct cg_redis_link *link, const char *why)
 {
+    if (!link->open)
+        return; /* ended meanwhile, and on its way back */
+    link->given_up = why;
     link->retry.on_expiry = on_given_up;
     cg_timer_arm(link->clock, &link->retry, 0);
 }

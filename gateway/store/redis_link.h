@@ -3,9 +3,11 @@
  *
  * hiredis formats commands and takes replies apart, libh2o carries the bytes. Commands of one turn
  * of the loop leave in one write; replies come back in order. A command that is not answered in
- * time ends the connection, since its late reply would be taken for the next one's. A connection
- * that ended is made again after a pause that grows from 50 ms to 2 s, with jitter. What a command
- * means is its owner's business, the greeting (AUTH, …) included.
+ * time is answered NULL and stays in the queue as a tombstone that swallows its late reply; those
+ * behind it go on. It may still be executed. When nothing at all arrived for two timeouts the
+ * connection is given up. A connection that ended is made again after a pause that grows from 50 ms
+ * to 2 s, with jitter. What a command means is its owner's business, the greeting (AUTH, …)
+ * included.
  */
 #ifndef GATEWAY_STORE_REDIS_LINK_H
 #define GATEWAY_STORE_REDIS_LINK_H
@@ -18,7 +20,7 @@
 #include "gateway/request/ports.h"
 #include "gateway/store/redis_peer.h"
 
-enum { CG_REDIS_WORDS_MAX = 80 };
+enum { CG_REDIS_WORDS_MAX = 80, CG_REDIS_COMMANDS_MAX = 65536 };
 
 /* A command under construction; the words are borrowed until cg_redis_link_send returns. */
 struct cg_redis_words {
@@ -28,13 +30,14 @@ struct cg_redis_words {
 };
 void cg_redis_words_add(struct cg_redis_words *words, struct cg_str word);
 
-/* `reply` is valid during the call; NULL when the connection ended before there was one. */
+/* `reply` is valid during the call; NULL when there was none in time or the connection ended. */
 typedef void (*cg_redis_reply_fn)(void *owner, size_t index, const redisReply *reply);
 
 struct cg_redis_command;
 
 struct cg_redis_link {
-    const struct cg_redis_peer *peer; /* borrowed, like all to `owner` */
+    struct cg_redis_peer *peer; /* borrowed, like all to `owner` but the address */
+    struct cg_redis_address address;
     h2o_context_t *context;
     struct cg_clock *clock;
     uint32_t timeout_ms; /* of a command */
@@ -42,29 +45,44 @@ struct cg_redis_link {
     void (*on_open)(void *owner);
     /* Before the commands in flight are answered; they find the link closed. */
     void (*on_closed)(void *owner, const char *why);
+    /* May be NULL. Before a reply is handed to its command, NULL when it is late (but not when the
+     * connection ended); it may not send, nor end the link. */
+    void (*on_reply)(void *owner, const redisReply *reply);
+    /* May be NULL: then there are no subscriptions. A message or pmessage (RESP2). */
+    void (*on_push)(void *owner, const redisReply *message);
     void *owner;
     /* Private. */
     struct cg_lookup *lookup;
     h2o_socket_t *socket;
+    SSL_CTX *tls; /* one reference; NULL in the clear */
     bool open;
     bool writing;
     redisReader *reader;
     struct cg_buf waiting, leaving;
     struct cg_redis_command *first, **last;
+    struct cg_redis_command *live; /* the first that is no tombstone */
+    size_t count;                  /* of commands in flight, tombstones too */
+    int64_t heard_ms;              /* monotonic: when bytes last arrived */
+    int64_t deadline_ms;           /* monotonic: of the armed timer */
+    const char *given_up;          /* why, while it is being given up */
     struct cg_timer flush, deadline, retry;
     unsigned failures; /* since it last settled */
     unsigned incarnation;
 };
 
-/* Starts to connect. The members before the private ones are set. */
+/* Starts to connect. The members before the private ones are set, the others zero. */
 void cg_redis_link_start(struct cg_redis_link *link);
 /* Ends it; commands in flight are answered with NULL. */
 void cg_redis_link_stop(struct cg_redis_link *link);
 /* False when the link is closed or too much is waiting: no answer will come. */
 bool cg_redis_link_send(struct cg_redis_link *link, const struct cg_redis_words *words,
                         cg_redis_reply_fn answer, void *owner, size_t index);
+/* The same for a command that is formatted already; the bytes are copied. */
+bool cg_redis_link_send_text(struct cg_redis_link *link, struct cg_str text,
+                             cg_redis_reply_fn answer, void *owner, size_t index);
 void cg_redis_link_settled(struct cg_redis_link *link);
-/* From inside a reply: the connection is of no use. It ends in the loop's next turn. */
-void cg_redis_link_give_up(struct cg_redis_link *link);
+/* From inside a reply: the connection is of no use. It ends in the loop's next turn. `why` is
+ * static. */
+void cg_redis_link_give_up(struct cg_redis_link *link, const char *why);
 
 #endif

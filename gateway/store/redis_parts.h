@@ -10,13 +10,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "gateway/base/log.h"
-#include "gateway/store/redis_link.h"
+#include "gateway/store/redis_node.h"
 #include "gateway/store/redis_store.h"
+#include "gateway/store/redis_topology.h"
 
 enum {
     CG_REDIS_KEY_MAX = 256,
-    CG_REDIS_RUN_ID_MAX = 64,
     CG_REDIS_PENDING_MAX = 4096,
     CG_REDIS_BANS_PER_SCRIPT = 64,
     CG_REDIS_SHA_BYTES = 40,
@@ -50,7 +49,7 @@ struct cg_redis {
     char lifetime_ms[24]; /* of versions and the epoch, as text */
     struct cg_redis_pending pending;
     pthread_mutex_t trust_lock;
-    char trusted_run_id[CG_REDIS_RUN_ID_MAX]; /* under the lock; "" before the first */
+    char trusted_record[CG_REDIS_RUN_ID_MAX]; /* under the lock; "" before the first */
 };
 
 struct cg_redis_call;
@@ -59,11 +58,17 @@ struct cg_redis_handle {
     struct cg_store base;
     struct cg_redis *redis; /* borrowed */
     struct cg_clock *clock; /* borrowed */
-    struct cg_redis_link link;
-    bool greeting_failed;
-    bool ready; /* greeted, and its epoch is what we trust */
+    struct cg_redis_topology *topology;
+    struct cg_redis_node_settings node_settings;
+    struct cg_redis_node *nodes[CG_REDIS_SHARDS_MAX]; /* of the newest map */
+    size_t node_count;
+    uint8_t owners[CG_REDIS_SLOTS];   /* as in the map, of `nodes` */
+    bool one_shard;                   /* nodes[0] owns every slot, so no key is hashed */
+    unsigned greetings;               /* moves when a node comes, goes, or is greeted */
+    bool trusted;                     /* redis_trust.c: the epoch is of these servers */
+    unsigned hello_greetings;         /* redis_trust.c: `greetings` when the hello was sent */
+    char record[CG_REDIS_RUN_ID_MAX]; /* redis_trust.c: which servers, as the epoch says it */
     bool closing;
-    char run_id[CG_REDIS_RUN_ID_MAX];
     struct cg_bans *bans; /* the newest snapshot; NULL before the first */
     struct cg_redis_call *waiting_for_bans;
     bool fetching_bans;
@@ -71,7 +76,6 @@ struct cg_redis_handle {
     bool list_epoch_known;
     struct cg_timer delivery;
     double latency_ms;
-    struct cg_log_gate log_gate;
     uint8_t random[256]; /* unused random bytes from random_used on */
     size_t random_used;
 };
@@ -119,9 +123,9 @@ struct cg_redis_call {
 /* ---- redis_call.c ---- */
 struct cg_redis_call *cg_redis_call_create(struct cg_redis_handle *handle, enum cg_redis_kind kind,
                                            void *owner);
-/* Sends; without a connection the reply is lost at once. */
-void cg_redis_call_send(struct cg_redis_call *call, const struct cg_redis_words *words,
-                        cg_redis_reply_fn answer, size_t index);
+/* Sends to the owner of `key`; when that is not ready the call has failed. */
+void cg_redis_call_send(struct cg_redis_call *call, enum cg_redis_lane lane, struct cg_str key,
+                        const struct cg_redis_words *words, cg_redis_reply_fn answer, size_t index);
 /* One reply came, or all was sent. The call may be gone afterwards. */
 void cg_redis_call_step(struct cg_redis_call *call);
 void cg_redis_call_finish(struct cg_redis_call *call);
@@ -158,9 +162,9 @@ bool cg_redis_is_full(const redisReply *reply);
 struct cg_str cg_redis_reply_str(const redisReply *reply); /* empty unless it is a string */
 
 /* ---- redis_bans.c ---- */
-struct cg_str cg_redis_epoch_write(struct cg_epoch epoch, const char *run_id,
+struct cg_str cg_redis_epoch_write(struct cg_epoch epoch, const char *record,
                                    char room[CG_REDIS_KEY_MAX]);
-bool cg_redis_epoch_read(struct cg_str text, struct cg_epoch *ret_epoch, struct cg_str *ret_run_id);
+bool cg_redis_epoch_read(struct cg_str text, struct cg_epoch *ret_epoch, struct cg_str *ret_record);
 /* Answers a view call, after the list was fetched if its epoch is news. */
 void cg_redis_bans_then_answer(struct cg_redis_call *call);
 /* Sends the script with at most CG_REDIS_BANS_PER_SCRIPT bans. `mode`: append, hello or renew. */
@@ -181,8 +185,27 @@ void cg_redis_pend_flush(struct cg_redis_handle *handle);
 /* Starts to deliver, if there is anything and nobody else does. */
 void cg_redis_deliver(struct cg_redis_handle *handle);
 
+/* ---- redis_trust.c ---- */
+/* All primaries of the map are greeted, and their run ids known: nothing is believed before this
+ * sets handle->trusted and node->believed, in an answer of the server. */
+void cg_redis_handle_greeted(struct cg_redis_handle *handle);
+/* Nothing is believed until the primaries have been greeted once more. */
+void cg_redis_handle_distrust(struct cg_redis_handle *handle);
+void cg_redis_trust_init(struct cg_redis *redis);
+void cg_redis_trust_fini(struct cg_redis *redis);
+
 /* ---- redis_store.c, redis_calls.c ---- */
+/* What is read is believed, as far as the nodes that answer are. */
 bool cg_redis_usable(const struct cg_redis_handle *handle);
+/* NULL when no primary serves its slot, and when the handle is being closed. */
+struct cg_redis_node *cg_redis_owner_of(const struct cg_redis_handle *handle, struct cg_str key);
+/* The owner of `key` can be asked, and what it says is believed. */
+bool cg_redis_believes(const struct cg_redis_handle *handle, struct cg_str key);
+/* One command to the owner of `key`, believed or not. False when it is not ready: no answer will
+ * come. */
+bool cg_redis_send(struct cg_redis_handle *handle, enum cg_redis_lane lane, struct cg_str key,
+                   const struct cg_redis_words *words, cg_redis_reply_fn answer, void *owner,
+                   size_t index);
 extern const struct cg_store_port cg_redis_port;
 
 #endif

@@ -116,7 +116,7 @@ void cg_redis_deliver(struct cg_redis_handle *handle)
     struct cg_redis_pending *pending = &handle->redis->pending;
     if (!atomic_load(&pending->distrust))
         return;
-    if (!handle->ready) {
+    if (!handle->trusted) {
         deliver_soon(handle);
         return;
     }

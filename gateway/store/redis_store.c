@@ -1,6 +1,5 @@
 #include "gateway/store/redis_store.h"
 
-#include <openssl/rand.h>
 #include <stdlib.h>
 
 #include "cachegate/assert.h"
@@ -14,17 +13,27 @@ static const uint64_t lifetime_longest_ms = UINT64_C(3650) * 24 * 60 * 60 * 1000
 
 bool cg_redis_usable(const struct cg_redis_handle *handle)
 {
-    return handle->ready && !atomic_load(&handle->redis->pending.distrust);
+    return handle->trusted && !atomic_load(&handle->redis->pending.distrust);
 }
 
 /* ---- what the threads share ---- */
+
+/* The forms that cg_redis_topology_create knows. */
+static bool check_form(const struct cg_redis *redis, char **ret_error)
+{
+    if (redis->peer.url.form == CG_REDIS_STANDALONE)
+        return true;
+    *ret_error = strdup("Sentinel and Cluster are not built into this version");
+    return false;
+}
 
 struct cg_redis *cg_redis_create(const struct cg_settings *settings, char **ret_error)
 {
     struct cg_redis *redis = calloc(1, sizeof(*redis));
     CG_ASSERT(redis != NULL);
     redis->settings = settings;
-    if (!cg_redis_peer_init(&redis->peer, settings->redis_url, ret_error)) {
+    if (!cg_redis_peer_init(&redis->peer, settings->redis_url, ret_error) ||
+        !check_form(redis, ret_error)) {
         cg_redis_peer_fini(&redis->peer);
         free(redis);
         return NULL;
@@ -36,7 +45,7 @@ struct cg_redis *cg_redis_create(const struct cg_settings *settings, char **ret_
     cg_redis_keys_init(redis);
     cg_redis_scripts_init(redis);
     cg_redis_pending_init(redis);
-    CG_ASSERT(pthread_mutex_init(&redis->trust_lock, NULL) == 0);
+    cg_redis_trust_init(redis);
     return redis;
 }
 
@@ -47,146 +56,108 @@ struct cg_redis *cg_redis_destroy(struct cg_redis *redis)
     cg_redis_pending_fini(redis);
     cg_redis_keys_fini(redis);
     cg_redis_peer_fini(&redis->peer);
-    CG_ASSERT(pthread_mutex_destroy(&redis->trust_lock) == 0);
+    cg_redis_trust_fini(redis);
     free(redis);
     return NULL;
 }
 
-/* ---- the greeting ---- */
+/* ---- nodes ---- */
 
-static void complain(struct cg_redis_handle *handle, const char *what, const char *why)
+struct cg_redis_node *cg_redis_owner_of(const struct cg_redis_handle *handle, struct cg_str key)
 {
-    uint64_t held;
-    if (cg_log_gate_open(&handle->log_gate, cg_clock_monotonic_ms(), &held))
-        cg_log(CG_LOG_WARN, "redis", "%s: %s (%llu more were not logged)", what, why,
-               (unsigned long long)held);
+    if (handle->one_shard || handle->node_count == 0)
+        return handle->one_shard ? handle->nodes[0] : NULL;
+    uint8_t owner = handle->owners[cg_redis_slot_of(key)];
+    return owner == CG_REDIS_NOBODY ? NULL : handle->nodes[owner];
 }
 
-static const char *reason_of(const redisReply *reply)
+bool cg_redis_believes(const struct cg_redis_handle *handle, struct cg_str key)
 {
-    return reply->type == REDIS_REPLY_ERROR ? reply->str : "an unexpected reply";
+    const struct cg_redis_node *node = cg_redis_owner_of(handle, key);
+    return node != NULL && node->believed && cg_redis_node_ready(node);
 }
 
-static void give_up(struct cg_redis_handle *handle, const char *what, const redisReply *reply)
+bool cg_redis_send(struct cg_redis_handle *handle, enum cg_redis_lane lane, struct cg_str key,
+                   const struct cg_redis_words *words, cg_redis_reply_fn answer, void *owner,
+                   size_t index)
 {
-    if (reply == NULL) /* lost; the link has said so */
-        return;
-    complain(handle, what, reason_of(reply));
-    cg_redis_link_give_up(&handle->link);
+    struct cg_redis_node *node = cg_redis_owner_of(handle, key);
+    return node != NULL && cg_redis_node_ready(node) &&
+           cg_redis_link_send(cg_redis_node_link(node, lane), words, answer, owner, index);
 }
 
-/* The server's run id among the lines of INFO. */
-static bool find_run_id(struct cg_str info, char ret_run_id[CG_REDIS_RUN_ID_MAX])
+static void greet_when_complete(struct cg_redis_handle *handle)
 {
-    struct cg_str line;
-    while (cg_str_split(&info, '\n', &line)) {
-        if (!cg_str_starts_with(line, CG_STR("run_id:")))
-            continue;
-        struct cg_str run_id = cg_str_skip(line, 7);
-        if (cg_str_ends_with(run_id, CG_STR("\r")))
-            run_id.length--;
-        if (cg_str_empty(run_id) || run_id.length >= CG_REDIS_RUN_ID_MAX ||
-            cg_str_find(run_id, ':') < run_id.length)
-            return false;
-        memcpy(ret_run_id, run_id.bytes, run_id.length);
-        ret_run_id[run_id.length] = '\0';
-        return true;
+    for (size_t i = 0; i < handle->node_count; i++)
+        if (!handle->nodes[i]->greeted)
+            return;
+    if (handle->node_count > 0)
+        cg_redis_handle_greeted(handle);
+}
+
+static void on_node_greeted(void *owner, struct cg_redis_node *node)
+{
+    struct cg_redis_handle *handle = owner;
+    (void)node;
+    handle->greetings++;
+    greet_when_complete(handle);
+}
+
+static void on_node_lost(void *owner, struct cg_redis_node *node)
+{
+    struct cg_redis_handle *handle = owner;
+    (void)node;
+    handle->greetings++;
+    cg_redis_topology_doubt(handle->topology);
+}
+
+static void on_node_doubt(void *owner, struct cg_redis_node *node)
+{
+    struct cg_redis_handle *handle = owner;
+    (void)node;
+    cg_redis_topology_doubt(handle->topology);
+}
+
+/* Takes the node of that address out of `nodes`; NULL when there is none. */
+static struct cg_redis_node *take_node(struct cg_redis_node **nodes, size_t count,
+                                       const struct cg_redis_address *address)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct cg_redis_node *node = nodes[i];
+        if (node != NULL && cg_redis_address_eq(&node->address, address)) {
+            nodes[i] = NULL;
+            return node;
+        }
     }
-    return false;
+    return NULL;
 }
 
-static void send_hello(struct cg_redis_handle *handle, bool whole);
-
-static void on_hello(void *owner, size_t index, const redisReply *reply)
+/* Nodes that stay keep their connections. What was in flight to the others is lost, at the end: the
+ * answers may ask again. */
+static void on_map(void *owner, const struct cg_redis_map *map)
 {
     struct cg_redis_handle *handle = owner;
-    struct cg_redis *redis = handle->redis;
-    if (cg_redis_is_noscript(reply) && index == 0) {
-        send_hello(handle, true);
-        return;
+    struct cg_redis_node *before[CG_REDIS_SHARDS_MAX];
+    size_t before_count = handle->node_count, kept = 0;
+    CG_ASSERT(map->shard_count <= CG_REDIS_SHARDS_MAX);
+    memcpy(before, handle->nodes, sizeof(before));
+    for (size_t i = 0; i < map->shard_count; i++) {
+        struct cg_redis_node *node = take_node(before, before_count, &map->shards[i]);
+        kept += node == NULL ? 0 : 1;
+        if (node == NULL)
+            node = cg_redis_node_create(&handle->node_settings, &map->shards[i]);
+        handle->nodes[i] = node;
     }
-    if (reply == NULL || handle->ready)
+    handle->node_count = map->shard_count;
+    handle->one_shard = map->shard_count == 1 && handle->redis->peer.url.form != CG_REDIS_CLUSTER;
+    memcpy(handle->owners, map->owners, sizeof(handle->owners));
+    if (kept == before_count && kept == map->shard_count)
         return;
-    if (cg_redis_is_error(reply)) {
-        give_up(handle, "the server cannot be used", reply);
-        return;
-    }
-    CG_ASSERT(pthread_mutex_lock(&redis->trust_lock) == 0);
-    memcpy(redis->trusted_run_id, handle->run_id, sizeof(handle->run_id));
-    CG_ASSERT(pthread_mutex_unlock(&redis->trust_lock) == 0);
-    handle->ready = true;
-    cg_redis_link_settled(&handle->link);
-    cg_log(CG_LOG_INFO, "redis", "connected");
-    cg_redis_deliver(handle);
-}
-
-/* Nothing is believed before the epoch is known to be of this server: see redis_store.h. */
-static void send_hello(struct cg_redis_handle *handle, bool whole)
-{
-    struct cg_redis *redis = handle->redis;
-    CG_ASSERT(pthread_mutex_lock(&redis->trust_lock) == 0);
-    bool other =
-        redis->trusted_run_id[0] != '\0' && strcmp(redis->trusted_run_id, handle->run_id) != 0;
-    CG_ASSERT(pthread_mutex_unlock(&redis->trust_lock) == 0);
-    cg_redis_bans_send(handle, other ? "renew" : "hello", whole, NULL, 0, on_hello, handle,
-                       whole ? 1 : 0);
-}
-
-static void on_info(void *owner, size_t index, const redisReply *reply)
-{
-    struct cg_redis_handle *handle = owner;
-    (void)index;
-    if (reply == NULL || handle->greeting_failed)
-        return;
-    if (find_run_id(cg_redis_reply_str(reply), handle->run_id))
-        send_hello(handle, false);
-    else
-        give_up(handle, "the server does not tell its run id (INFO)", reply);
-}
-
-/* `index`: 1 when the connection is of no use without it. */
-static void on_greeted(void *owner, size_t index, const redisReply *reply)
-{
-    struct cg_redis_handle *handle = owner;
-    if (reply == NULL || handle->greeting_failed || index == 0 || !cg_redis_is_error(reply))
-        return;
-    handle->greeting_failed = true;
-    give_up(handle, "the server refuses us", reply);
-}
-
-static void greet(struct cg_redis_handle *handle, const char *const *items, size_t count,
-                  cg_redis_reply_fn answer, size_t index)
-{
-    struct cg_redis_words words = {0};
-    for (size_t i = 0; i < count; i++)
-        cg_redis_words_add(&words, cg_str_from(items[i]));
-    (void)cg_redis_link_send(&handle->link, &words, answer, handle, index);
-}
-
-static void on_open(void *owner)
-{
-    struct cg_redis_handle *handle = owner;
-    const struct cg_redis_url *url = &handle->redis->peer.url;
-    char database[24];
-    handle->greeting_failed = false;
-    if (url->has_password && url->user[0] != '\0')
-        greet(handle, (const char *const[]){"AUTH", url->user, url->password}, 3, on_greeted, 1);
-    else if (url->has_password)
-        greet(handle, (const char *const[]){"AUTH", url->password}, 2, on_greeted, 1);
-    if (url->database != 0) {
-        database[cg_redis_number(url->database, database).length] = '\0';
-        greet(handle, (const char *const[]){"SELECT", database}, 2, on_greeted, 1);
-    }
-    greet(handle, (const char *const[]){"CLIENT", "SETNAME", "cachegate"}, 3, on_greeted, 0);
-    greet(handle, (const char *const[]){"INFO", "server"}, 2, on_info, 0);
-}
-
-static void on_closed(void *owner, const char *why)
-{
-    struct cg_redis_handle *handle = owner;
-    handle->ready = false;
-    if (!handle->greeting_failed)
-        complain(handle, "no connection", why);
+    handle->greetings++;
+    cg_redis_handle_distrust(handle);
+    for (size_t i = 0; i < before_count; i++)
+        cg_redis_node_destroy(before[i]);
+    greet_when_complete(handle);
 }
 
 /* ---- handles ---- */
@@ -199,6 +170,7 @@ static void on_delivery(void *owner)
 struct cg_store *cg_redis_open(struct cg_redis *redis, struct st_h2o_context_t *context,
                                struct cg_clock *clock)
 {
+    const struct cg_settings *settings = redis->settings;
     struct cg_redis_handle *handle = calloc(1, sizeof(*handle));
     CG_ASSERT(handle != NULL);
     handle->base.port = &cg_redis_port;
@@ -206,16 +178,20 @@ struct cg_store *cg_redis_open(struct cg_redis *redis, struct st_h2o_context_t *
     handle->clock = clock;
     handle->random_used = sizeof(handle->random);
     handle->delivery = (struct cg_timer){.on_expiry = on_delivery, .owner = handle};
-    handle->link = (struct cg_redis_link){
+    handle->node_settings = (struct cg_redis_node_settings){
         .peer = &redis->peer,
         .context = context,
         .clock = clock,
-        .timeout_ms = redis->settings->store_timeout_ms,
-        .on_open = on_open,
-        .on_closed = on_closed,
+        .timeout_ms = settings->store_timeout_ms,
+        .breaker = {settings->breaker_failures, settings->breaker_open_ms,
+                    settings->breaker_open_longest_ms},
+        .on_greeted = on_node_greeted,
+        .on_lost = on_node_lost,
+        .on_doubt = on_node_doubt,
         .owner = handle,
     };
-    cg_redis_link_start(&handle->link);
+    handle->topology = cg_redis_topology_create(&redis->peer, context, clock,
+                                                settings->store_timeout_ms, on_map, handle);
     return &handle->base;
 }
 
@@ -225,8 +201,13 @@ struct cg_store *cg_redis_close(struct cg_store *store)
         return NULL;
     struct cg_redis_handle *handle = (struct cg_redis_handle *)store;
     handle->closing = true;
-    handle->ready = false;
-    cg_redis_link_stop(&handle->link);
+    handle->trusted = false;
+    handle->topology = cg_redis_topology_destroy(handle->topology);
+    size_t count = handle->node_count;
+    handle->node_count = 0;
+    handle->one_shard = false;
+    for (size_t i = 0; i < count; i++)
+        cg_redis_node_destroy(handle->nodes[i]);
     cg_timer_disarm(handle->clock, &handle->delivery);
     CG_ASSERT(handle->waiting_for_bans == NULL);
     cg_bans_unref(handle->bans);

@@ -19,7 +19,7 @@ struct cg_redis_topology;
 struct st_h2o_context_t;
 
 /* Starts to look; on_map fires from the loop, never from inside this call. All is borrowed. */
-struct cg_redis_topology *cg_redis_topology_create(const struct cg_redis_peer *peer,
+struct cg_redis_topology *cg_redis_topology_create(struct cg_redis_peer *peer,
                                                    struct st_h2o_context_t *context,
                                                    struct cg_clock *clock, uint32_t timeout_ms,
                                                    cg_redis_map_fn on_map, void *owner);

@@ -182,6 +182,9 @@ static void world_begin(void)
     world.settings = (struct cg_settings){.redis_url = world.url,
                                           .store_namespace = "test",
                                           .store_timeout_ms = 30000,
+                                          .breaker_failures = 5,
+                                          .breaker_open_ms = 20,
+                                          .breaker_open_longest_ms = 200,
                                           .ruleset = &world.ruleset};
     world.redis = make_redis();
 }
