@@ -69,6 +69,7 @@ class Fleet:
         self.started = threading.Condition(self.lock)
         self.never = threading.Event()
         self.done = {}  # fault → how often
+        self.story = []  # (moment, what), for whoever has to find out why
         self.store_trouble_ended = 0.0  # inf while it lasts
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="cachegate-fleet-"))
         self.clock_file = self.directory / "clock"
@@ -133,12 +134,18 @@ class Fleet:
     # What befalls it.
 
     def befall(self, fault, app):
+        self._tell(fault)
         {"kill-gateway": self._kill_gateway, "freeze-gateway": self._freeze_gateway,
          "kill-in-write": lambda: self._kill_in_write(app), "kill-store": self._kill_store,
          "old-store": self._bring_back_an_old_store, "flush-store": self._flush_store,
          "freeze-store": self._freeze_store}[fault]()
         with self.lock:
             self.done[fault] = self.done.get(fault, 0) + 1
+        self._tell("over: " + fault)
+
+    def _tell(self, what):
+        with self.lock:
+            self.story.append((time.monotonic(), what))
 
     def _write_clock(self):
         with open(self.clock_file, "r+b" if self.clock_file.exists() else "wb") as file:

@@ -5,6 +5,7 @@ delays before and after it looks at its state, so that old answers are always un
 what they did and saw, in one clock; history.py judges it afterwards.
 """
 
+import collections
 import http.client
 import random
 import threading
@@ -13,10 +14,11 @@ import time
 from harness import App, Client, Reply
 from history import Read, Write
 
-ITEMS = 4
-SESSIONS = 2
+ITEMS = 8
+SESSIONS = 4
 USERS = 2
 CUT_SHARE = 0.03
+MARK_S = 2  # limits.write_mark: longer than any fault, or a crash would leave no reader protected
 ALTERNATIVES = 6  # users that a writer may be, so that writers' own answers differ from readers'
 
 RULES = """
@@ -119,6 +121,7 @@ class Load:
         self.counts = {"hits": 0, "stored": 0, "stale_while_revalidate": 0, "collapsed": 0,
                        "answered": 0, "unknown": 0, "read_errors": 0, "swept": 0,
                        "flushed": 0}
+        self.reasons = collections.Counter()
         self.surprises = []
         self.threads = [threading.Thread(target=self._run, args=(self._read, number))
                         for number in range(readers)]
@@ -139,6 +142,8 @@ class Load:
         with self.lock, self.app.lock:
             for write, id_ in zip(self.writes, self.ids):
                 write.number, write.committed = self.app.commits.get(id_, (None, None))
+                if write.committed is not None and write.committed - write.started > MARK_S / 2:
+                    write.protected = False  # the gateway was frozen; its mark may have ended
             return list(self.writes), list(self.reads)
 
     def _count(self, name, by=1):
@@ -192,6 +197,7 @@ class Load:
             self.counts["hits"] += answer.cache.hit
             self.counts["stored"] += answer.cache.stored
             self.counts["collapsed"] += answer.cache.collapsed
+            self.reasons[answer.cache.detail] += 1
             self.counts["stale_while_revalidate"] += answer.cache.detail == "stale-while-revalidate"
 
     def _read_failed(self, place, what):

@@ -123,8 +123,9 @@ class Client:
         try:
             self.connection.request(method, target, body, fields)
         except (BrokenPipeError, ConnectionResetError):
-            # Refused before it was sent whole: the answer to it is there to be read.
-            if not body:
+            # Refused before it was sent whole: the answer to it is there to be read. Without a
+            # socket the connection was never made.
+            if not body or self.connection.sock is None:
                 raise
 
     def request(self, method, target, **arguments):
