@@ -72,6 +72,9 @@ struct cg_limits {
     uint32_t flight_wait_ms;     /* how long a request waits for another's fetch */
     uint32_t write_hold_ms;      /* how long a write of unknown outcome keeps its instances busy */
     uint32_t write_mark_ms;      /* how long a mark lives unless renewed */
+    uint32_t outage_fetches_max; /* per upstream, over all threads: reads while the store is away */
+    uint32_t outage_queue_max;   /* per upstream and thread */
+    uint32_t outage_wait_ms;
     uint32_t request_timeout_ms; /* a request must have arrived by then */
     uint32_t idle_timeout_ms;
     uint32_t send_timeout_ms; /* an answer must make progress within */
@@ -97,6 +100,9 @@ struct cg_settings {
     uint32_t tracking_timeout_ms;
     uint32_t breaker_failures; /* of a Redis server: breaker.h */
     uint32_t breaker_open_ms, breaker_open_longest_ms;
+    char *on_outage;           /* "pass" or "memory" */
+    uint32_t outage_ttl_ms;    /* how long a copy lives that an outage was answered from */
+    char *on_unpurgeable;      /* "journal", "refuse" or "lease" */
     size_t memory_bytes;       /* of the embedded store, entries and versions */
     size_t entry_bytes_max;    /* a larger answer is passed on, not stored */
     struct cg_secret secret;   /* of the deployment; random per process when none is given */

@@ -12,6 +12,7 @@
 #include <openssl/rand.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     WAIT_MS_MAX = 1000,
@@ -85,6 +86,22 @@ static void draw_random(void *bytes, size_t length)
     CG_ASSERT(RAND_bytes(bytes, (int)length) == 1);
 }
 
+/* This thread's share of what the process may do; nobody is left without. */
+static uint32_t share_of(const struct cg_worker *worker, uint32_t total)
+{
+    const struct cg_server *server = worker->server;
+    uint32_t index = (uint32_t)(worker - server->workers), threads = server->settings->threads;
+    uint32_t share = total / threads + (index < total % threads ? 1 : 0);
+    return share == 0 ? 1 : share;
+}
+
+static enum cg_unpurgeable unpurgeable_of(const char *word)
+{
+    if (strcmp(word, "refuse") == 0)
+        return CG_UNPURGEABLE_REFUSE;
+    return strcmp(word, "lease") == 0 ? CG_UNPURGEABLE_LEASE : CG_UNPURGEABLE_JOURNAL;
+}
+
 static void open_machine(struct cg_worker *worker)
 {
     const struct cg_server *server = worker->server;
@@ -102,7 +119,12 @@ static void open_machine(struct cg_worker *worker)
                    .flight_waiters_max = limits->flight_waiters_max,
                    .flight_wait_ms = limits->flight_wait_ms,
                    .write_hold_ms = limits->write_hold_ms,
-                   .write_mark_ms = limits->write_mark_ms},
+                   .write_mark_ms = limits->write_mark_ms,
+                   .outage_fetches_max = share_of(worker, limits->outage_fetches_max),
+                   .outage_queue_max = limits->outage_queue_max,
+                   .outage_wait_ms = limits->outage_wait_ms},
+        .unpurgeable = unpurgeable_of(settings->on_unpurgeable),
+        .upstream_count = settings->upstream_count,
         .clock = worker->clock,
         .sheet = cg_book_sheet(server->book),
         .via = cg_str_from(settings->via),

@@ -25,6 +25,18 @@ struct cg_flight *cg_flight_of(void *owner)
     return flight;
 }
 
+static void on_place(void *owner)
+{
+    cg_flight_wake(cg_flight_of(owner));
+}
+
+static void on_queue_over(void *owner)
+{
+    struct cg_flight *flight = cg_flight_of(owner);
+    flight->queue_over = true;
+    cg_flight_wake(flight);
+}
+
 struct cg_flight *cg_flight_create(struct cg_request *founder, bool may_store, size_t keep_max)
 {
     struct cg_machine *machine = founder->machine;
@@ -34,9 +46,16 @@ struct cg_flight *cg_flight_create(struct cg_request *founder, bool may_store, s
     flight->magic = CG_FLIGHT_MAGIC;
     flight->references = 1;
     flight->machine = machine;
-    flight->step = CG_FLIGHT_ask;
+    flight->step = CG_FLIGHT_enter;
     flight->founder = cg_request_ref(founder);
     flight->may_store = may_store;
+    flight->sharing = may_store ? CG_SHARING_VERSIONS : CG_SHARING_NOBODY;
+    flight->store = founder->view.stand_in != NULL ? founder->view.stand_in : machine->store;
+    if (founder->in_outage)
+        flight->lane = &machine->lanes[founder->plan.upstream];
+    flight->ticket = (struct cg_lane_ticket){.on_place = on_place, .owner = flight};
+    flight->queue_timer.on_expiry = on_queue_over;
+    flight->queue_timer.owner = flight;
     flight->keep_max = keep_max;
     flight->kept = keep_max > 0;
     flight->storable.reason = CG_REASON_NOT_STORABLE;
@@ -61,6 +80,7 @@ struct cg_flight *cg_flight_ref(struct cg_flight *flight)
 static void destroy(struct cg_flight *flight)
 {
     CG_ASSERT(flight->waiters == NULL && flight->exchange == NULL && !flight->listed);
+    CG_ASSERT(flight->ticket.state == CG_LANE_OUTSIDE && !flight->queue_timer.armed);
     cg_buf_fini(&flight->body);
     cg_arena_fini(&flight->arena);
     flight->machine->live--;
@@ -137,33 +157,43 @@ static size_t bucket_of(const struct cg_key *key)
     return hash % CG_FLIGHT_BUCKETS;
 }
 
-/*
- * Nobody who comes after a write may join a fetch from before it: only equal, concrete versions and
- * an equal epoch share. The canonical request is compared, not its hash (CONSISTENCY row 2).
- */
-static bool joinable(const struct cg_flight *flight, const struct cg_request *request)
+static bool same_versions(const struct cg_flight *flight, const struct cg_request *request)
 {
-    const struct cg_request *founder = flight->founder;
-    return cg_str_eq(founder->plan.canonical, request->plan.canonical) &&
-           cg_str_eq(founder->variant, request->variant) &&
-           founder->plan.instance_count == request->plan.instance_count &&
+    return flight->founder->plan.instance_count == request->plan.instance_count &&
            cg_versions_same(flight->versions, request->view.versions,
                             request->plan.instance_count) &&
-           cg_epoch_eq(flight->epoch, request->view.epoch) && flight->kept &&
-           flight->waiter_count < flight->machine->limits.flight_waiters_max;
+           cg_epoch_eq(flight->epoch, request->view.epoch) && flight->kept;
 }
 
-struct cg_flight *cg_flight_find(const struct cg_request *request)
+/*
+ * Nobody who comes after a write may join a fetch from before it: only equal, concrete versions and
+ * an equal epoch share, or a fetch that is yet to be sent. The canonical request is compared, not
+ * its hash (CONSISTENCY row 2); it names the identity too.
+ */
+static bool joinable(const struct cg_flight *flight, const struct cg_request *request,
+                     enum cg_sharing sharing)
+{
+    const struct cg_request *founder = flight->founder;
+    if (flight->sharing != sharing ||
+        !cg_str_eq(founder->plan.canonical, request->plan.canonical) ||
+        !cg_str_eq(founder->variant, request->variant) ||
+        flight->waiter_count >= flight->machine->limits.flight_waiters_max)
+        return false;
+    return sharing == CG_SHARING_UNSENT ? flight->step == CG_FLIGHT_queue
+                                        : same_versions(flight, request);
+}
+
+struct cg_flight *cg_flight_find(const struct cg_request *request, enum cg_sharing sharing)
 {
     struct cg_flight *flight = request->machine->flights->buckets[bucket_of(&request->plan.key)];
-    while (flight != NULL && !joinable(flight, request))
+    while (flight != NULL && !joinable(flight, request, sharing))
         flight = flight->next_listed;
     return flight;
 }
 
 void cg_flight_list(struct cg_flight *flight)
 {
-    CG_ASSERT(!flight->listed && flight->may_store);
+    CG_ASSERT(!flight->listed && flight->sharing != CG_SHARING_NOBODY);
     struct cg_flight **bucket =
         &flight->machine->flights->buckets[bucket_of(&flight->founder->plan.key)];
     flight->listed = true;
@@ -248,7 +278,7 @@ void cg_flight_notify(struct cg_flight *flight)
 
 bool cg_flight_shares_with(const struct cg_flight *flight, const struct cg_request *request)
 {
-    if (!flight->storable.store)
+    if (!flight->shareable)
         return false;
     if (cg_str_empty(flight->storable.vary))
         return true;

@@ -25,12 +25,80 @@ static void fail(struct cg_flight *flight, enum cg_origin_outcome outcome, struc
     flight->detail = detail;
 }
 
+/* ---- a place ---- */
+
+/* Nobody waits for it any more before it was sent; a refresh has nobody from the start. */
+static bool was_left(const struct cg_flight *flight)
+{
+    return flight->waiter_count == 0 && !flight->outlives_waiters;
+}
+
+static enum cg_step_result leave_unsent(struct cg_flight *flight, struct cg_str detail)
+{
+    fail(flight, CG_ORIGIN_QUEUE_FULL, detail);
+    cg_flight_go(flight, CG_FLIGHT_done);
+    return CG_CONTINUE;
+}
+
+static enum cg_step_result crowd_out(struct cg_flight *flight)
+{
+    flight->crowded = true;
+    return leave_unsent(flight, CG_STR("too many fetches wait for the upstream"));
+}
+
+enum cg_step_result cg_flight_step_enter(struct cg_flight *flight)
+{
+    struct cg_machine *machine = flight->machine;
+    if (flight->lane == NULL) {
+        cg_flight_go(flight, CG_FLIGHT_ask);
+        return CG_CONTINUE;
+    }
+    switch (cg_lane_enter(flight->lane, &flight->ticket)) {
+    case CG_LANE_PLACED:
+        cg_flight_go(flight, CG_FLIGHT_ask);
+        return CG_CONTINUE;
+    case CG_LANE_QUEUED:
+        cg_count(machine->sheet, CG_METRIC_OUTAGE_QUEUED, 1);
+        cg_timer_arm(machine->clock, &flight->queue_timer, machine->limits.outage_wait_ms);
+        cg_flight_go(flight, CG_FLIGHT_queue);
+        return CG_WAIT;
+    case CG_LANE_OUTSIDE:
+        return crowd_out(flight);
+    }
+    CG_UNREACHABLE();
+}
+
+enum cg_step_result cg_flight_step_queue(struct cg_flight *flight)
+{
+    if (flight->ticket.state == CG_LANE_PLACED) {
+        cg_timer_disarm(flight->machine->clock, &flight->queue_timer);
+        cg_flight_go(flight, CG_FLIGHT_ask);
+        return CG_CONTINUE;
+    }
+    if (was_left(flight))
+        return leave_unsent(flight, CG_STR("nobody waits for it any more"));
+    return flight->queue_over ? crowd_out(flight) : CG_WAIT;
+}
+
+/* The upstream is done with it. */
+static void leave_lane(struct cg_flight *flight)
+{
+    if (flight->lane == NULL)
+        return;
+    cg_timer_disarm(flight->machine->clock, &flight->queue_timer);
+    cg_lane_leave(flight->lane, &flight->ticket);
+}
+
+/* ---- the exchange ---- */
+
 enum cg_step_result cg_flight_step_ask(struct cg_flight *flight)
 {
     struct cg_machine *machine = flight->machine;
     struct cg_request *founder = flight->founder;
     const struct cg_request_facts *facts = founder->facts;
     cg_flight_go(flight, CG_FLIGHT_await_head);
+    if (flight->sharing == CG_SHARING_UNSENT)
+        cg_flight_delist(flight);
     flight->asked_at_ms = cg_now_ms(machine->clock);
     if (!cg_forward_fields(&founder->plan, facts, machine->via, &founder->arena,
                            &flight->forwarded)) {
@@ -70,24 +138,30 @@ static enum cg_step_result give_up(struct cg_flight *flight)
     return CG_CONTINUE;
 }
 
-/* May the answer be stored, and so shared? */
+/* May the answer be stored? One that may not is not shared either. */
 static void judge(struct cg_flight *flight)
 {
     struct cg_request *founder = flight->founder;
-    if (!flight->may_store)
+    if (flight->sharing == CG_SHARING_NOBODY)
         return;
     cg_storable_of(&founder->plan, founder->facts, flight->status, &flight->fields,
                    flight->asked_at_ms, flight->head_at_ms, &founder->arena, &flight->storable);
-    if (flight->storable.store && flight->has_length && flight->content_length > flight->keep_max) {
+    if (flight->may_store && flight->storable.store && flight->has_length &&
+        flight->content_length > flight->keep_max) {
         flight->storable.store = false;
         flight->storable.reason = CG_REASON_TOO_LARGE;
     }
+    flight->shareable = flight->storable.store;
     if (flight->storable.store) {
         flight->signature =
             cg_vary_signature(flight->storable.vary, founder->facts->fields, &founder->arena);
     } else {
         flight->kept = false;
         cg_flight_delist(flight);
+    }
+    if (!flight->may_store) {
+        flight->storable.store = false;
+        flight->storable.reason = CG_REASON_NOT_STORABLE;
     }
 }
 
@@ -141,6 +215,7 @@ static void stop_keeping(struct cg_flight *flight)
     cg_flight_delist(flight);
     if (flight->storable.store) {
         flight->storable.store = false;
+        flight->shareable = false;
         flight->storable.reason = CG_REASON_TOO_LARGE;
     }
 }
@@ -202,7 +277,7 @@ static struct cg_blob *seal(struct cg_flight *flight, struct cg_blob *encoded)
 static void fill(struct cg_flight *flight, const struct cg_key *key, const struct cg_entry *entry,
                  cg_store_done_fn answer)
 {
-    struct cg_store *store = flight->machine->store;
+    struct cg_store *store = flight->store;
     uint64_t windows_ms = entry->stale_while_revalidate_ms > entry->stale_if_error_ms
                               ? entry->stale_while_revalidate_ms
                               : entry->stale_if_error_ms;
@@ -262,6 +337,7 @@ static void put_in_store(struct cg_flight *flight)
 enum cg_step_result cg_flight_step_store(struct cg_flight *flight)
 {
     cg_flight_go(flight, CG_FLIGHT_done);
+    leave_lane(flight);
     if (flight->outcome != CG_ORIGIN_COMPLETE) {
         cg_count(flight->machine->sheet, CG_METRIC_UPSTREAM_ERRORS, 1);
         uint64_t held;
@@ -283,6 +359,7 @@ enum cg_step_result cg_flight_step_done(struct cg_flight *flight)
     if (flight->finished)
         return CG_WAIT;
     flight->finished = true;
+    leave_lane(flight);
     cg_flight_delist(flight);
     cg_flight_notify(flight);
     cg_flight_unref(flight);

@@ -33,32 +33,37 @@ enum cg_step_result { CG_CONTINUE, CG_WAIT };
 
 /* One client's way, in reading order. */
 #define CG_REQUEST_STEPS(STEP)                                                                     \
-    STEP(receive)      /* classify */                                                              \
-    STEP(lookup)       /* ask the store for entry and versions */                                  \
-    STEP(looked_up)    /* verdict */                                                               \
-    STEP(prepare)      /* create the versions that are absent */                                   \
-    STEP(prepared)     /* all current? */                                                          \
-    STEP(join)         /* share a flight, or found one */                                          \
-    STEP(forward)      /* found one that nobody shares */                                          \
-    STEP(await_head)   /* until the flight has a head, or failed */                                \
-    STEP(stream)       /* body, piece by piece */                                                  \
-    STEP(deliver_hit)  /* a stored answer */                                                       \
-    STEP(write_mark)   /* what the write will touch becomes busy */                                \
-    STEP(write_marked) /* the write goes out */                                                    \
-    STEP(write_answer) /* until it is known what to purge */                                       \
-    STEP(write_early)  /* the unmarked part, before the head is released */                        \
-    STEP(write_begin)  /* the head */                                                              \
-    STEP(write_stream) /* the body but its last byte */                                            \
-    STEP(write_settle) /* the upstream is done: purge, end the marks */                            \
-    STEP(write_end)    /* the rest is released */                                                  \
-    STEP(purge_method) /* PURGE on the traffic port */                                             \
+    STEP(receive)          /* classify */                                                          \
+    STEP(lookup)           /* ask the store for entry and versions */                              \
+    STEP(looked_up)        /* verdict */                                                           \
+    STEP(prepare)          /* create the versions that are absent */                               \
+    STEP(prepared)         /* all current? */                                                      \
+    STEP(join)             /* share a flight, or found one */                                      \
+    STEP(forward)          /* found one that nobody shares */                                      \
+    STEP(await_head)       /* until the flight has a head, or failed */                            \
+    STEP(stream)           /* body, piece by piece */                                              \
+    STEP(deliver_hit)      /* a stored answer */                                                   \
+    STEP(write_mark)       /* what the write will touch becomes busy */                            \
+    STEP(write_marked)     /* the write goes out */                                                \
+    STEP(write_refused)    /* … or not: the store could not be told of it */                     \
+    STEP(write_answer)     /* until it is known what to purge */                                   \
+    STEP(write_early)      /* the unmarked part, before the head is released */                    \
+    STEP(write_hold_early) /* while what was to be purged is not */                                \
+    STEP(write_begin)      /* the head */                                                          \
+    STEP(write_stream)     /* the body but its last byte */                                        \
+    STEP(write_settle)     /* the upstream is done: purge, end the marks */                        \
+    STEP(write_hold)       /* while what was to be purged is not */                                \
+    STEP(write_end)        /* the rest is released */                                              \
+    STEP(purge_method)     /* PURGE on the traffic port */                                         \
     STEP(purged)                                                                                   \
     STEP(await_client) /* everything was sent */                                                   \
     STEP(finished)
 
 /* One fetch. */
 #define CG_FLIGHT_STEPS(STEP)                                                                      \
-    STEP(ask) /* start the exchange */                                                             \
+    STEP(enter) /* take a place, where the upstream is spared */                                   \
+    STEP(queue) /* … or wait for one */                                                          \
+    STEP(ask)   /* start the exchange */                                                           \
     STEP(await_head)                                                                               \
     STEP(refused) /* 401 and 403 purge */                                                          \
     STEP(body)                                                                                     \
@@ -74,6 +79,14 @@ enum cg_flight_step {
 #define STEP(name) CG_FLIGHT_##name,
     CG_FLIGHT_STEPS(STEP)
 #undef STEP
+};
+
+/* Who may join a flight. */
+enum cg_sharing {
+    CG_SHARING_NOBODY,
+    CG_SHARING_VERSIONS, /* whoever read the same concrete versions */
+    CG_SHARING_UNSENT,   /* nothing is known of versions: until its request is sent, anybody with
+                            the same request (CONSISTENCY row 2) */
 };
 
 struct cg_flight;
@@ -115,6 +128,8 @@ struct cg_request {
     struct cg_request *next_waiter, *previous_waiter;
     bool may_store;        /* what it fetches for itself may be stored */
     bool collapsed;        /* waits for a flight that somebody else founded */
+    bool in_outage;        /* the store did not answer: what it fetches takes a place in a lane */
+    bool alone;            /* left a flight that could not be shared: joins no other */
     uint64_t offset;       /* how much of the flight's body was taken */
     struct cg_buf sending; /* owned: the piece the client is taking */
 
@@ -125,6 +140,13 @@ struct cg_request {
     struct cg_writer holder;    /* … and held after an unknown outcome */
     struct cg_purge_set intent; /* what was marked */
     struct cg_purge_set after;  /* what is purged */
+    int64_t mark_deadline_ms;   /* of the mark that was sent last … */
+    int64_t marked_until_ms;    /* … and of the last that was acknowledged */
+    int64_t answered_at_ms;     /* when the upstream was done */
+    bool release_failed;
+    int64_t hold_ends_ms; /* 0: its answer is not held */
+    bool hold_due;        /* time to try the purge again */
+    struct cg_timer hold_timer;
 
     struct cg_timer timer; /* waiting for a flight; renewing a mark */
     bool timed_out;
@@ -138,13 +160,21 @@ struct cg_flight {
     bool running, woken, finished;
     unsigned pending;
 
-    struct cg_request *founder;                   /* owned reference: facts and plan */
-    bool may_store;                               /* intent, before the answer is known */
-    bool outlives_waiters;                        /* a write, or a refresh */
-    bool listed;                                  /* others may join */
+    struct cg_request *founder; /* owned reference: facts and plan */
+    bool may_store;             /* intent, before the answer is known */
+    bool outlives_waiters;      /* a write, or a refresh */
+    enum cg_sharing sharing;
+    bool listed;                                  /* others may join, as `sharing` says */
     struct cg_version versions[CG_INSTANCES_MAX]; /* read before the fetch */
     struct cg_epoch epoch;
+    struct cg_store *store;        /* where it is filled */
     struct cg_flight *next_listed; /* in its bucket */
+
+    struct cg_lane *lane; /* NULL: it needs no place */
+    struct cg_lane_ticket ticket;
+    struct cg_timer queue_timer;
+    bool queue_over; /* it has waited long enough */
+    bool crowded;    /* it got no place */
 
     struct cg_arena arena;               /* owned: the head */
     struct cg_fields forwarded;          /* in the founder's arena */
@@ -159,6 +189,7 @@ struct cg_flight {
     bool has_length, no_body;
     uint64_t content_length;
     struct cg_storable storable;
+    bool shareable;            /* the answer is fit for others than the founder */
     struct cg_str signature;   /* of the founder's values for storable.vary */
     struct cg_key variant_key; /* … and the key of that variant */
 
@@ -202,8 +233,22 @@ const char *cg_request_step_name(enum cg_request_step step);
 #define STEP(name) enum cg_step_result cg_request_step_##name(struct cg_request *request);
 CG_REQUEST_STEPS(STEP)
 #undef STEP
-/* Records the outcome of a purge, mark, release, ban or fill. */
+/* Records the outcome of a purge or ban. */
 void cg_request_on_done(void *owner, enum cg_store_result result);
+/* Purges of `after` what no living mark of ours covers, and its open patterns. True when anything
+ * was. */
+bool cg_request_purge_unmarked(struct cg_request *request);
+/* Ends our marks: what is in `after` gets a new version, what is not keeps its own. */
+void cg_request_release(struct cg_request *request);
+/* A renewal of the marks, when it is due. True when it was sent. */
+bool cg_request_renew_marks(struct cg_request *request);
+void cg_request_complain(struct cg_request *request, const char *event, const char *sentence);
+
+/* ---- request_unpurged.c: writes that the store could not be told of ---- */
+/* Whether this write is not to be forwarded, after its marks were tried. */
+bool cg_request_refuses_write(const struct cg_request *request);
+/* Something of what the write touched can still be read as it was before. */
+bool cg_request_unpurged(const struct cg_request *request);
 
 /* ---- request_previous.c: the second look of a rotation ---- */
 /* The rules under whose keys the request is planned. */
@@ -222,6 +267,9 @@ void cg_request_reply_entry(struct cg_request *request);
 /* An answer of our own: text/plain, with Proxy-Status where `proxy_error` is given. */
 void cg_request_reply_error(struct cg_request *request, unsigned status, enum cg_reason reason,
                             struct cg_str detail, const char *proxy_error);
+/* An answer of our own that says when to come again. */
+void cg_request_reply_busy(struct cg_request *request, enum cg_reason reason, uint32_t after_s,
+                           const char *proxy_error);
 /* The error answer for a flight that failed. */
 void cg_request_reply_failure(struct cg_request *request);
 void cg_request_abort_client(struct cg_request *request);
@@ -233,8 +281,8 @@ bool cg_request_send_piece(struct cg_request *request, uint64_t limit, bool end_
 struct cg_flight *cg_flight_create(struct cg_request *founder, bool may_store, size_t keep_max);
 struct cg_flight *cg_flight_ref(struct cg_flight *flight);
 void cg_flight_unref(struct cg_flight *flight);
-/* A flight that this request may share: same request, same concrete versions; or NULL. */
-struct cg_flight *cg_flight_find(const struct cg_request *request);
+/* A flight of that kind that this request may share, or NULL. */
+struct cg_flight *cg_flight_find(const struct cg_request *request, enum cg_sharing sharing);
 void cg_flight_list(struct cg_flight *flight);
 void cg_flight_delist(struct cg_flight *flight);
 void cg_flight_join(struct cg_flight *flight, struct cg_request *request);

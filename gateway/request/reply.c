@@ -103,8 +103,8 @@ static void add(struct cg_request *request, struct cg_fields *fields, const char
     (void)cg_fields_add(fields, &request->arena, cg_str_from(name), value);
 }
 
-void cg_request_reply_error(struct cg_request *request, unsigned status, enum cg_reason reason,
-                            struct cg_str detail, const char *proxy_error)
+static void reply_own(struct cg_request *request, unsigned status, enum cg_reason reason,
+                      struct cg_str detail, const char *proxy_error, uint32_t retry_after_s)
 {
     struct cg_arena *arena = &request->arena;
     struct cg_str via = request->machine->via;
@@ -117,6 +117,8 @@ void cg_request_reply_error(struct cg_request *request, unsigned status, enum cg
     add(request, &fields, "cache-control", CG_STR("no-store"));
     if (status == 405)
         add(request, &fields, "allow", CG_STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+    if (retry_after_s > 0)
+        add(request, &fields, "retry-after", cg_arena_printf(arena, "%u", retry_after_s));
     if (proxy_error != NULL)
         add(request, &fields, "proxy-status",
             cg_arena_printf(arena, "%.*s; error=%s", CG_STR_ARG(via), proxy_error));
@@ -133,9 +135,29 @@ void cg_request_reply_error(struct cg_request *request, unsigned status, enum cg
     end(request, request->plan.head ? CG_STR("") : body);
 }
 
+void cg_request_reply_error(struct cg_request *request, unsigned status, enum cg_reason reason,
+                            struct cg_str detail, const char *proxy_error)
+{
+    reply_own(request, status, reason, detail, proxy_error, 0);
+}
+
+void cg_request_reply_busy(struct cg_request *request, enum cg_reason reason, uint32_t after_s,
+                           const char *proxy_error)
+{
+    reply_own(request, 503, reason, CG_STR(""), proxy_error, after_s == 0 ? 1 : after_s);
+}
+
 void cg_request_reply_failure(struct cg_request *request)
 {
     const struct cg_flight *flight = request->flight;
+    if (flight->crowded) {
+        struct cg_machine *machine = request->machine;
+        cg_count(machine->sheet, CG_METRIC_OUTAGE_REFUSED, 1);
+        cg_request_reply_busy(request, CG_REASON_OUTAGE_CROWDED,
+                              (machine->limits.outage_wait_ms + 999) / 1000,
+                              "connection_limit_reached");
+        return;
+    }
     for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++)
         if (failures[i].outcome == flight->outcome) {
             cg_request_reply_error(request, failures[i].status, CG_REASON_UPSTREAM_FAILED,

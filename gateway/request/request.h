@@ -11,11 +11,19 @@
 #include "cachegate/plan.h"
 #include "gateway/base/log.h"
 #include "gateway/base/metrics.h"
+#include "gateway/request/lane.h"
 #include "gateway/request/ports.h"
 
 struct cg_request;
 struct cg_flights;
 struct cg_sealer;
+
+/* What becomes of a write that the store cannot be told of (CONSISTENCY row 3). */
+enum cg_unpurgeable {
+    CG_UNPURGEABLE_JOURNAL, /* it is answered; the driver delivers the purge later */
+    CG_UNPURGEABLE_REFUSE,  /* 503 before it is forwarded, where that is known in time */
+    CG_UNPURGEABLE_LEASE,   /* its answer is held until nobody trusts what it made wrong */
+};
 
 /* The numbers the machines obey; filled from settings. */
 struct cg_machine_limits {
@@ -29,12 +37,17 @@ struct cg_machine_limits {
     uint32_t flight_wait_ms;
     uint32_t write_hold_ms;
     uint32_t write_mark_ms;
+    uint32_t outage_fetches_max; /* of this thread, per upstream; at least 1 */
+    uint32_t outage_queue_max;
+    uint32_t outage_wait_ms;
 };
 
-/* What all requests of one thread share. All borrowed but `flights`. */
+/* What all requests of one thread share. All borrowed but `flights` and `lanes`. */
 struct cg_machine {
     const struct cg_ruleset *ruleset;
     struct cg_machine_limits limits;
+    enum cg_unpurgeable unpurgeable;
+    size_t upstream_count; /* plan.upstream is below it */
     struct cg_store *store;
     struct cg_origin *origin;
     struct cg_clock *clock;
@@ -48,6 +61,7 @@ struct cg_machine {
     uint64_t writer_seed[2]; /* random; writer ids are this and a counter */
     uint64_t writer_count;
     struct cg_flights *flights; /* owned */
+    struct cg_lane *lanes;      /* owned, one per upstream: for fetches while the store is away */
     size_t live;                /* requests and flights that exist; 0 means drained */
     size_t kept_bytes;          /* bodies that requests keep, also for clients that left */
 };

@@ -39,6 +39,7 @@ static void destroy(struct cg_request *request)
 {
     CG_ASSERT(request->finished && request->client == NULL && request->flight == NULL);
     cg_timer_disarm(request->machine->clock, &request->timer);
+    cg_timer_disarm(request->machine->clock, &request->hold_timer);
     if (request->kept)
         request->machine->kept_bytes -= request->facts->body.length;
     cg_blob_unref(request->entry_blob);
@@ -115,6 +116,13 @@ void cg_request_answered(struct cg_request *request)
     cg_request_unref(request);
 }
 
+static void on_hold_timer(void *owner)
+{
+    struct cg_request *request = cg_request_of(owner);
+    request->hold_due = true;
+    cg_request_wake(request);
+}
+
 static void on_timer(void *owner)
 {
     struct cg_request *request = cg_request_of(owner);
@@ -126,6 +134,12 @@ void cg_machine_init(struct cg_machine *machine)
 {
     machine->flights = calloc(1, sizeof(*machine->flights));
     CG_ASSERT(machine->flights != NULL);
+    CG_ASSERT(machine->upstream_count > 0);
+    machine->lanes = calloc(machine->upstream_count, sizeof(*machine->lanes));
+    CG_ASSERT(machine->lanes != NULL);
+    for (size_t i = 0; i < machine->upstream_count; i++)
+        machine->lanes[i] = (struct cg_lane){.places_max = machine->limits.outage_fetches_max,
+                                             .queue_max = machine->limits.outage_queue_max};
     machine->live = 0;
     machine->kept_bytes = 0;
 }
@@ -135,6 +149,8 @@ void cg_machine_fini(struct cg_machine *machine)
     CG_ASSERT(machine->live == 0);
     free(machine->flights);
     machine->flights = NULL;
+    free(machine->lanes);
+    machine->lanes = NULL;
 }
 
 void cg_request_start(struct cg_machine *machine, struct cg_client *client,
@@ -150,6 +166,8 @@ void cg_request_start(struct cg_machine *machine, struct cg_client *client,
     request->step = CG_REQUEST_receive;
     request->timer.on_expiry = on_timer;
     request->timer.owner = request;
+    request->hold_timer.on_expiry = on_hold_timer;
+    request->hold_timer.owner = request;
     request->started_us = cg_clock_monotonic_us();
     /* A body is kept, and the values that purges take from it are spelled into names. */
     cg_arena_init(&request->arena,

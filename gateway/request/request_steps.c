@@ -106,6 +106,15 @@ static enum cg_step_result pass(struct cg_request *request, enum cg_reason reaso
     return CG_CONTINUE;
 }
 
+/* The same where nobody knows what is stored: the upstream would see every read, so it is spared.
+ */
+static enum cg_step_result pass_in_outage(struct cg_request *request)
+{
+    count(request, CG_METRIC_STORE_ERRORS);
+    request->in_outage = true;
+    return pass(request, CG_REASON_STORE_UNAVAILABLE);
+}
+
 static enum cg_step_result miss(struct cg_request *request)
 {
     count(request, CG_METRIC_MISSES);
@@ -171,10 +180,10 @@ enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
 {
     if (request->view.result != CG_STORE_OK) {
         cg_request_look_back(request);
-        count(request, CG_METRIC_STORE_ERRORS);
         count(request, CG_METRIC_MISSES);
-        return pass(request, CG_REASON_STORE_UNAVAILABLE);
+        return pass_in_outage(request);
     }
+    request->in_outage = request->view.stand_in != NULL;
     enum cg_reason unreadable = CG_REASON_ABSENT;
     const struct cg_entry *entry = read_entry(request, &unreadable);
     request->verdict =
@@ -212,7 +221,7 @@ enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
 static void refresh(struct cg_request *request)
 {
     cg_request_keep(request);
-    if (cg_flight_find(request) != NULL)
+    if (cg_flight_find(request, CG_SHARING_VERSIONS) != NULL)
         return;
     count(request, CG_METRIC_REFRESHES);
     struct cg_flight *flight =
@@ -266,10 +275,9 @@ enum cg_step_result cg_request_step_prepare(struct cg_request *request)
 
 enum cg_step_result cg_request_step_prepared(struct cg_request *request)
 {
-    if (request->view.result != CG_STORE_OK) {
-        count(request, CG_METRIC_STORE_ERRORS);
-        return pass(request, CG_REASON_STORE_UNAVAILABLE);
-    }
+    if (request->view.result != CG_STORE_OK)
+        return pass_in_outage(request);
+    request->in_outage = request->view.stand_in != NULL;
     /* A write began in between: its readers pass. */
     if (!cg_versions_concrete(request->view.versions, request->plan.instance_count))
         return pass(request, CG_REASON_WRITE_IN_FLIGHT);
@@ -280,7 +288,7 @@ enum cg_step_result cg_request_step_prepared(struct cg_request *request)
 enum cg_step_result cg_request_step_join(struct cg_request *request)
 {
     struct cg_machine *machine = request->machine;
-    struct cg_flight *flight = cg_flight_find(request);
+    struct cg_flight *flight = cg_flight_find(request, CG_SHARING_VERSIONS);
     cg_request_go(request, CG_REQUEST_await_head);
     if (flight != NULL) {
         request->collapsed = true;
@@ -296,14 +304,33 @@ enum cg_step_result cg_request_step_join(struct cg_request *request)
     return CG_CONTINUE;
 }
 
+/* In an outage: while such a fetch waits for its place, others with the same request may join it.
+ */
+static bool shares_unsent(const struct cg_request *request)
+{
+    return request->in_outage && !request->alone && !request->may_store &&
+           request->plan.kind == CG_PLAN_LOOKUP && !request->plan.head && !request->plan.has_range;
+}
+
 enum cg_step_result cg_request_step_forward(struct cg_request *request)
 {
     cg_request_keep(request);
-    size_t keep_max = request->may_store ? request->machine->limits.entry_bytes_max : 0;
-    if (!request->may_store && request->plan.kind == CG_PLAN_LOOKUP)
-        request->plan.kind = CG_PLAN_PASS; /* so that conditions and ranges travel */
-    struct cg_flight *flight = cg_flight_create(request, request->may_store, keep_max);
+    bool shares = shares_unsent(request);
+    struct cg_flight *flight = shares ? cg_flight_find(request, CG_SHARING_UNSENT) : NULL;
     cg_request_go(request, CG_REQUEST_await_head);
+    if (flight != NULL) {
+        request->collapsed = true;
+        cg_flight_join(flight, request);
+        return CG_CONTINUE;
+    }
+    size_t keep_max = request->may_store ? request->machine->limits.entry_bytes_max : 0;
+    if (!request->may_store && !shares && request->plan.kind == CG_PLAN_LOOKUP)
+        request->plan.kind = CG_PLAN_PASS; /* so that conditions and ranges travel */
+    flight = cg_flight_create(request, request->may_store, keep_max);
+    if (shares) {
+        flight->sharing = CG_SHARING_UNSENT;
+        cg_flight_list(flight);
+    }
     cg_flight_join(flight, request);
     cg_flight_start(flight);
     cg_flight_unref(flight);
@@ -318,6 +345,7 @@ static enum cg_step_result go_own_way(struct cg_request *request)
     request->timed_out = false;
     request->reason = CG_REASON_FLIGHT_LEFT;
     request->collapsed = false;
+    request->alone = true;
     cg_request_go(request, CG_REQUEST_forward);
     return CG_CONTINUE;
 }
@@ -332,14 +360,24 @@ static enum cg_step_result serve_stale(struct cg_request *request)
     return CG_CONTINUE;
 }
 
+/* Leaving a fetch that waits for its place would only make the queue longer. */
+static enum cg_step_result await_longer(struct cg_request *request)
+{
+    struct cg_machine *machine = request->machine;
+    if (!request->timed_out || !request->collapsed)
+        return CG_WAIT;
+    if (request->flight->step != CG_FLIGHT_queue)
+        return go_own_way(request);
+    request->timed_out = false;
+    cg_timer_arm(machine->clock, &request->timer, machine->limits.flight_wait_ms);
+    return CG_WAIT;
+}
+
 enum cg_step_result cg_request_step_await_head(struct cg_request *request)
 {
     struct cg_flight *flight = request->flight;
-    if (!flight->head_ready && !flight->finished) {
-        if (request->timed_out && request->collapsed)
-            return go_own_way(request);
-        return CG_WAIT;
-    }
+    if (!flight->head_ready && !flight->finished)
+        return await_longer(request);
     if (request->stale_at_hand && (!flight->head_ready || flight->status >= 500))
         return serve_stale(request);
     if (!flight->head_ready) {

@@ -2,7 +2,8 @@
  * The write path of a request (DESIGN.md, "Write intent"; CONSISTENCY rows 6 to 8).
  *
  * mark → forward → (purge early what no mark protects) → head → body but its last byte → settle:
- * purge, end the marks → the last byte. A client that leaves changes nothing but who listens.
+ * purge, end the marks → the last byte. A client that leaves changes nothing but who listens. What
+ * becomes of a write that the store could not be told of is in request_unpurged.c.
  */
 #include <stdio.h>
 #include <string.h>
@@ -32,7 +33,37 @@ void cg_request_on_done(void *owner, enum cg_store_result result)
     cg_request_answered(request);
 }
 
-static void complain(struct cg_request *request, const char *event, const char *sentence)
+static void on_marked(void *owner, enum cg_store_result result)
+{
+    struct cg_request *request = cg_request_of(owner);
+    if (result == CG_STORE_OK)
+        request->marked_until_ms = request->mark_deadline_ms;
+    else
+        cg_count(request->machine->sheet, CG_METRIC_STORE_ERRORS, 1);
+    cg_request_answered(request);
+}
+
+static void on_released(void *owner, enum cg_store_result result)
+{
+    struct cg_request *request = cg_request_of(owner);
+    request->release_failed = result != CG_STORE_OK;
+    if (request->release_failed)
+        cg_count(request->machine->sheet, CG_METRIC_STORE_ERRORS, 1);
+    cg_request_answered(request);
+}
+
+static void on_held(void *owner, enum cg_store_result result)
+{
+    struct cg_request *request = cg_request_of(owner);
+    if (result != CG_STORE_OK) {
+        cg_count(request->machine->sheet, CG_METRIC_STORE_ERRORS, 1);
+        cg_request_complain(request, "hold-failed",
+                            "what a write of unknown outcome touches is not kept out of the cache");
+    }
+    cg_request_answered(request);
+}
+
+void cg_request_complain(struct cg_request *request, const char *event, const char *sentence)
 {
     struct cg_machine *machine = request->machine;
     uint64_t held;
@@ -49,13 +80,14 @@ static void name_writer(struct cg_machine *machine, struct cg_writer *writer)
     memcpy(writer->id, parts, sizeof(writer->id));
 }
 
-static void mark(struct cg_request *request, const struct cg_purge_set *set,
-                 const struct cg_writer *writer, uint32_t lives_ms)
+static void mark(struct cg_request *request)
 {
     struct cg_machine *machine = request->machine;
+    const struct cg_purge_set *set = &request->intent;
     cg_request_await(request);
-    machine->store->port->mark(machine->store, set->instances, set->instance_count, writer,
-                               cg_now_ms(machine->clock) + lives_ms, cg_request_on_done, request);
+    request->mark_deadline_ms = cg_now_ms(machine->clock) + machine->limits.write_mark_ms;
+    machine->store->port->mark(machine->store, set->instances, set->instance_count,
+                               &request->writer, request->mark_deadline_ms, on_marked, request);
 }
 
 enum cg_step_result cg_request_step_write_mark(struct cg_request *request)
@@ -68,9 +100,8 @@ enum cg_step_result cg_request_step_write_mark(struct cg_request *request)
     if (request->intent.instance_count == 0)
         return CG_CONTINUE;
     name_writer(machine, &request->writer);
-    request->store_result = CG_STORE_OK;
     request->marked = true;
-    mark(request, &request->intent, &request->writer, machine->limits.write_mark_ms);
+    mark(request);
     return CG_WAIT;
 }
 
@@ -81,13 +112,13 @@ static void arm_renewal(struct cg_request *request)
                      request->machine->limits.write_mark_ms / 3);
 }
 
-/* A slow write's marks must not run out under it. True when a renewal was sent. */
-static bool renew_when_due(struct cg_request *request)
+/* A slow write's marks must not run out under it. */
+bool cg_request_renew_marks(struct cg_request *request)
 {
     if (!request->timed_out)
         return false;
     request->timed_out = false;
-    mark(request, &request->intent, &request->writer, request->machine->limits.write_mark_ms);
+    mark(request);
     arm_renewal(request);
     return true;
 }
@@ -95,8 +126,14 @@ static bool renew_when_due(struct cg_request *request)
 enum cg_step_result cg_request_step_write_marked(struct cg_request *request)
 {
     struct cg_machine *machine = request->machine;
-    if (request->store_result != CG_STORE_OK)
-        complain(request, "mark-failed", "a write goes out without its marks");
+    if (cg_request_refuses_write(request)) {
+        if (request->marked)
+            cg_request_release(request); /* some may be there all the same */
+        cg_request_go(request, CG_REQUEST_write_refused);
+        return CG_CONTINUE;
+    }
+    if (request->marked && request->marked_until_ms == 0)
+        cg_request_complain(request, "mark-failed", "a write goes out without its marks");
     arm_renewal(request);
     size_t capture =
         cg_purge_needs_answer_body(&request->plan) ? machine->limits.response_capture_max : 0;
@@ -119,7 +156,7 @@ static bool answer_has_no_body(const struct cg_flight *flight)
 enum cg_step_result cg_request_step_write_answer(struct cg_request *request)
 {
     struct cg_flight *flight = request->flight;
-    if (renew_when_due(request))
+    if (cg_request_renew_marks(request))
         return CG_WAIT;
     if (flight->finished) {
         cg_request_go(request, CG_REQUEST_write_settle);
@@ -155,16 +192,18 @@ static bool intended(const struct cg_request *request, const struct cg_instance 
     return false;
 }
 
-/* Purges of `after` what no mark of ours covers, and its open patterns. True when anything was. */
-static bool purge_unmarked(struct cg_request *request)
+bool cg_request_purge_unmarked(struct cg_request *request)
 {
     struct cg_store *store = request->machine->store;
     const struct cg_purge_set *after = &request->after;
     size_t count = 0;
+    bool settles = request->answered_at_ms != 0; /* the release renews what was marked */
+    bool covers = settles || request->marked_until_ms > cg_now_ms(request->machine->clock);
+    request->store_result = CG_STORE_OK;
     struct cg_instance *unmarked =
         CG_ARENA_ARRAY(&request->arena, struct cg_instance, after->instance_count + 1);
     for (size_t i = 0; i < after->instance_count; i++)
-        if (!intended(request, &after->instances[i]))
+        if (!covers || !intended(request, &after->instances[i]))
             unmarked[count++] = after->instances[i];
     if (count > 0) {
         cg_request_await(request);
@@ -193,9 +232,9 @@ static void decide(struct cg_request *request)
  */
 enum cg_step_result cg_request_step_write_early(struct cg_request *request)
 {
-    cg_request_go(request, CG_REQUEST_write_begin);
+    cg_request_go(request, CG_REQUEST_write_hold_early);
     decide(request);
-    return purge_unmarked(request) ? CG_WAIT : CG_CONTINUE;
+    return cg_request_purge_unmarked(request) ? CG_WAIT : CG_CONTINUE;
 }
 
 enum cg_step_result cg_request_step_write_begin(struct cg_request *request)
@@ -209,7 +248,7 @@ enum cg_step_result cg_request_step_write_begin(struct cg_request *request)
 enum cg_step_result cg_request_step_write_stream(struct cg_request *request)
 {
     struct cg_flight *flight = request->flight;
-    if (renew_when_due(request))
+    if (cg_request_renew_marks(request))
         return CG_WAIT;
     if (flight->finished) {
         cg_request_go(request, CG_REQUEST_write_settle);
@@ -244,8 +283,7 @@ static void count_purge(struct cg_request *request)
                CG_STR_ARG(after->widened_detail), (unsigned long long)held);
 }
 
-/* Ends our marks: what is purged gets a new version, what is not keeps its own. */
-static void release(struct cg_request *request)
+void cg_request_release(struct cg_request *request)
 {
     struct cg_store *store = request->machine->store;
     const struct cg_purge_set *intent = &request->intent;
@@ -255,7 +293,7 @@ static void release(struct cg_request *request)
             renew[i] = cg_instance_eq(&intent->instances[i], &request->after.instances[j]);
     cg_request_await(request);
     store->port->release(store, intent->instances, renew, intent->instance_count, &request->writer,
-                         cg_request_on_done, request);
+                         on_released, request);
 }
 
 /*
@@ -269,7 +307,10 @@ static void hold(struct cg_request *request)
     if (request->after.instance_count == 0)
         return;
     name_writer(machine, &request->holder);
-    mark(request, &request->after, &request->holder, machine->limits.write_hold_ms);
+    cg_request_await(request);
+    machine->store->port->mark(
+        machine->store, request->after.instances, request->after.instance_count, &request->holder,
+        cg_now_ms(machine->clock) + machine->limits.write_hold_ms, on_held, request);
 }
 
 /* A gateway behind us says of its own upstream what a cut or a timeout says of ours. */
@@ -281,9 +322,9 @@ static bool is_anothers_doubt(const struct cg_flight *flight)
 enum cg_step_result cg_request_step_write_settle(struct cg_request *request)
 {
     struct cg_flight *flight = request->flight;
-    cg_request_go(request, CG_REQUEST_write_end);
+    cg_request_go(request, CG_REQUEST_write_hold);
     cg_timer_disarm(request->machine->clock, &request->timer);
-    request->store_result = CG_STORE_OK;
+    request->answered_at_ms = cg_now_ms(request->machine->clock);
     bool reached = flight->sent || flight->has_head;
     bool nothing_left = flight->outcome != CG_ORIGIN_COMPLETE && !reached;
     bool in_doubt = (flight->outcome != CG_ORIGIN_COMPLETE && reached) || is_anothers_doubt(flight);
@@ -292,20 +333,22 @@ enum cg_step_result cg_request_step_write_settle(struct cg_request *request)
     else
         decide(request);
     count_purge(request);
-    purge_unmarked(request);
+    cg_request_purge_unmarked(request);
     bool refused = flight->has_head && flight->status >= 400 && flight->status < 500;
     if (in_doubt && !refused)
         hold(request);
     if (request->marked)
-        release(request);
+        cg_request_release(request);
     return CG_CONTINUE;
 }
 
 enum cg_step_result cg_request_step_write_end(struct cg_request *request)
 {
     struct cg_flight *flight = request->flight;
-    if (!request->settled && request->store_result != CG_STORE_OK)
-        complain(request, "purge-failed", "a purge was not acknowledged by the store");
+    if (!request->settled && (request->store_result != CG_STORE_OK || request->release_failed))
+        cg_request_complain(request, "purge-failed", "a purge was not acknowledged by the store");
+    if (!request->settled && cg_request_unpurged(request))
+        cg_count(request->machine->sheet, CG_METRIC_WRITES_UNPURGED, 1);
     request->settled = true;
     if (request->client == NULL) {
         cg_request_go(request, CG_REQUEST_finished);

@@ -279,7 +279,19 @@ static void store_flush(struct cg_store *store, cg_store_done_fn on_done, void *
     submit(store, (struct call){.kind = OP_FLUSH, .on_done = on_done, .owner = owner});
 }
 
+static bool store_reachable(struct cg_store *store)
+{
+    return !OWNER(struct world, store, store)->store_down;
+}
+
+static uint32_t store_hold_ms(struct cg_store *store)
+{
+    return OWNER(struct world, store, store)->hold_ms;
+}
+
 static const struct cg_store_port store_port = {
+    .reachable = store_reachable,
+    .unpurged_hold_ms = store_hold_ms,
     .lookup = store_lookup,
     .prepare = store_prepare,
     .fill = store_fill,
@@ -643,7 +655,11 @@ struct world *world_create(const char *rules_yaml)
                    .flight_waiters_max = 1000,
                    .flight_wait_ms = 5000,
                    .write_hold_ms = 10000,
-                   .write_mark_ms = 30000},
+                   .write_mark_ms = 30000,
+                   .outage_fetches_max = 4,
+                   .outage_queue_max = 8,
+                   .outage_wait_ms = 10000},
+        .upstream_count = 2,
         .store = &world->store,
         .origin = &world->origin,
         .clock = &world->clock,

@@ -70,6 +70,7 @@ struct world {
     struct cg_store *inner; /* its handle */
     enum world_store_mode store_mode;
     bool store_down;                        /* every operation answers UNAVAILABLE */
+    uint32_t hold_ms;                       /* what it says in lease mode */
     void *operations[WORLD_OPERATIONS_MAX]; /* owned, a ring of calls not answered yet */
     size_t operation_first, operation_count;
     size_t operations_asked; /* over all time */
