@@ -18,6 +18,7 @@ int cg_cli_stats(int argc, char **argv);
 int cg_cli_health(int argc, char **argv);
 int cg_cli_purge(int argc, char **argv);
 int cg_cli_flush(int argc, char **argv);
+int cg_cli_inspect(int argc, char **argv);
 int cg_cli_reference(int argc, char **argv);
 int cg_cli_help(int argc, char **argv);
 int cg_cli_version(int argc, char **argv);

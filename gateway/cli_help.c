@@ -16,10 +16,11 @@ static const char head[] =
     "  cachegate purge   --admin ADDR PATTERN… [--group NAME:PARAM=VALUE] [--user NAME]\n"
     "                                   makes what is stored under them wrong\n"
     "  cachegate flush   --admin ADDR   makes everything that is stored wrong\n"
+    "  cachegate inspect -c FILE KEY    what stands under a key of Redis, told without the secret\n"
     "  cachegate reference              every option, as a Markdown page\n"
     "  cachegate version\n"
     "\n"
-    "Flags of run, check and explain:\n"
+    "Flags of run, check, explain and inspect:\n"
     "  -c, --config FILE         The configuration, YAML or JSON.\n"
     "  --set path=value          Any option with a single value, as in --set log.requests=on.\n";
 
@@ -31,6 +32,10 @@ static const char tail[] =
     "  --status N                For a write: the status that the upstream answers with.\n"
     "  --request-body TEXT       For a write: its body, or @FILE.\n"
     "  --response-body TEXT      For a write: the body of the answer, or @FILE.\n"
+    "\n"
+    "Flags of inspect:\n"
+    "  --value FILE              The value itself instead of a key; - is standard input. Without\n"
+    "                            Redis nobody knows whether it was purged.\n"
     "\n"
     "Flags of stats, health, purge and flush:\n"
     "  --admin ADDR              The admin API; else the variable CACHEGATE_ADMIN_LISTEN.\n"

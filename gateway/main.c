@@ -8,11 +8,13 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"run", cg_cli_run},           {"check", cg_cli_check},   {"explain", cg_cli_explain},
-    {"stats", cg_cli_stats},       {"health", cg_cli_health}, {"purge", cg_cli_purge},
-    {"flush", cg_cli_flush},       {"help", cg_cli_help},     {"reference", cg_cli_reference},
-    {"version", cg_cli_version},   {"--help", cg_cli_help},   {"-h", cg_cli_help},
-    {"--version", cg_cli_version},
+    {"run", cg_cli_run},         {"check", cg_cli_check},
+    {"explain", cg_cli_explain}, {"stats", cg_cli_stats},
+    {"health", cg_cli_health},   {"purge", cg_cli_purge},
+    {"flush", cg_cli_flush},     {"inspect", cg_cli_inspect},
+    {"help", cg_cli_help},       {"reference", cg_cli_reference},
+    {"version", cg_cli_version}, {"--help", cg_cli_help},
+    {"-h", cg_cli_help},         {"--version", cg_cli_version},
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };

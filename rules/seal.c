@@ -262,6 +262,15 @@ bool cg_seal_inspect(struct cg_str sealed, struct cg_seal_clear *ret_clear)
     return read_clear(sealed, ret_clear) == CG_SEAL_OPENED;
 }
 
+void cg_seal_secret_id(const struct cg_secret *secret, uint8_t ret_id[CG_SEAL_SECRET_ID_BYTES])
+{
+    struct keyed keyed;
+    derive_secret(&keyed, secret);
+    memcpy(ret_id, keyed.id, sizeof keyed.id);
+    EVP_KDF_CTX_free(keyed.expand);
+    OPENSSL_cleanse(&keyed, sizeof keyed);
+}
+
 static const struct keyed *find_secret(const struct cg_sealer *sealer, const uint8_t *id)
 {
     for (size_t i = 0; i < sealer->secret_count; i++)

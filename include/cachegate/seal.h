@@ -93,5 +93,7 @@ enum cg_reason cg_seal_reason(enum cg_seal_result result);
 
 /* False: not a whole sealed entry of this format. */
 bool cg_seal_inspect(struct cg_str sealed, struct cg_seal_clear *ret_clear);
+/* What names the secret in the head of what it sealed. */
+void cg_seal_secret_id(const struct cg_secret *secret, uint8_t ret_id[CG_SEAL_SECRET_ID_BYTES]);
 
 #endif
