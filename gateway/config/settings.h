@@ -98,6 +98,7 @@ struct cg_settings {
     uint32_t store_timeout_ms; /* of a command to Redis */
     size_t near_bytes;         /* of copies of what Redis holds; 0: none */
     uint32_t tracking_timeout_ms;
+    uint32_t wait_replicas;    /* that must have a purge; 0: none */
     uint32_t breaker_failures; /* of a Redis server: breaker.h */
     uint32_t breaker_open_ms, breaker_open_longest_ms;
     char *on_outage;           /* "pass" or "memory" */

@@ -245,10 +245,12 @@ static void send_part(struct cg_redis_call *call, size_t index, bool whole);
 static void on_appended(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_call *call = owner;
-    if (cg_redis_is_noscript(reply))
+    if (cg_redis_is_noscript(reply)) {
         send_part(call, index, true);
-    else if (cg_redis_is_error(reply))
+        cg_redis_call_replicate(call);
+    } else if (cg_redis_is_error(reply)) {
         call->failed = true;
+    }
     cg_redis_call_step(call);
 }
 
@@ -259,18 +261,20 @@ static void send_part(struct cg_redis_call *call, size_t index, bool whole)
     if (count > CG_REDIS_BANS_PER_SCRIPT)
         count = CG_REDIS_BANS_PER_SCRIPT;
     call->remaining++;
+    cg_redis_call_changes(call, cg_redis_bans_owner(call->handle));
     cg_redis_bans_send(call->handle, "append", whole, call->bans + index, count, on_appended, call,
                        index);
 }
 
 void cg_redis_start_bans(struct cg_redis_call *call, const struct cg_ban *bans, size_t count)
 {
-    char key[CG_REDIS_KEY_MAX];
+    const struct cg_redis_node *node = cg_redis_bans_owner(call->handle);
     call->bans = bans;
     call->count = count;
-    if (!cg_redis_believes(call->handle, cg_redis_bans_key(call->handle->redis, "epoch", key)))
+    if (node == NULL || !node->believed)
         call->failed = true;
     for (size_t i = 0; i < count && !call->failed; i += CG_REDIS_BANS_PER_SCRIPT)
         send_part(call, i, false);
+    cg_redis_call_replicate(call);
     cg_redis_call_step(call);
 }

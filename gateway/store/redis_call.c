@@ -17,15 +17,52 @@ struct cg_redis_call *cg_redis_call_create(struct cg_redis_handle *handle, enum 
     return call;
 }
 
+void cg_redis_call_changes(struct cg_redis_call *call, const struct cg_redis_node *node)
+{
+    const struct cg_redis_handle *handle = call->handle;
+    for (size_t i = 0; i < handle->node_count && handle->wait_replicas > 0; i++)
+        if (handle->nodes[i] == node)
+            call->unwaited |= UINT64_C(1) << i;
+}
+
 void cg_redis_call_send(struct cg_redis_call *call, enum cg_redis_lane lane, struct cg_str key,
                         const struct cg_redis_words *words, cg_redis_reply_fn answer, size_t index)
 {
+    struct cg_redis_node *node = cg_redis_owner_of(call->handle, key);
     call->remaining++;
-    if (!cg_redis_believes(call->handle, key) ||
-        !cg_redis_send(call->handle, lane, key, words, answer, call, index)) {
+    if (node == NULL || !node->believed ||
+        !cg_redis_send_to(call->handle, lane, node, words, answer, call, index)) {
         call->failed = true;
         call->remaining--;
+    } else if (lane == CG_REDIS_WRITES) {
+        cg_redis_call_changes(call, node);
     }
+}
+
+static void on_replicated(void *owner, size_t index, const redisReply *reply)
+{
+    struct cg_redis_call *call = owner;
+    (void)index;
+    if (!cg_redis_is_replicated(call->handle, reply))
+        call->failed = true;
+    cg_redis_call_step(call);
+}
+
+void cg_redis_call_replicate(struct cg_redis_call *call)
+{
+    struct cg_redis_handle *handle = call->handle;
+    for (size_t i = 0; i < handle->node_count && call->unwaited != 0; i++) {
+        uint64_t bit = UINT64_C(1) << i;
+        if ((call->unwaited & bit) == 0)
+            continue;
+        call->unwaited &= ~bit;
+        call->remaining++;
+        if (!cg_redis_send_wait(handle, handle->nodes[i], on_replicated, call, 0)) {
+            call->failed = true;
+            call->remaining--;
+        }
+    }
+    call->unwaited = 0;
 }
 
 void cg_redis_call_step(struct cg_redis_call *call)
@@ -100,16 +137,20 @@ void cg_redis_call_change(struct cg_redis_call *call, size_t index, bool whole,
     cg_redis_words_add(&words, cg_str_from(redis->lifetime_ms));
     cg_redis_words_add(&words, cg_str_of((const char *)call->writer.id, sizeof(call->writer.id)));
     cg_redis_words_add(&words, cg_redis_number(call->lives_ms, lives));
-    cg_redis_call_send(call, CG_REDIS_WRITES, key, &words, answer, index);
+    /* A settled version is no purge: when a failover forgets it, it is absent. */
+    enum cg_redis_lane lane = call->kind == CG_REDIS_PREPARE ? CG_REDIS_READS : CG_REDIS_WRITES;
+    cg_redis_call_send(call, lane, key, &words, answer, index);
 }
 
 static void on_changed(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_call *call = owner;
-    if (cg_redis_is_noscript(reply))
+    if (cg_redis_is_noscript(reply)) {
         cg_redis_call_change(call, index, true, on_changed);
-    else if (cg_redis_is_error(reply))
+        cg_redis_call_replicate(call);
+    } else if (cg_redis_is_error(reply)) {
         call->failed = true;
+    }
     cg_redis_call_step(call);
 }
 
@@ -121,5 +162,6 @@ void cg_redis_start_changes(struct cg_redis_call *call, const struct cg_instance
     call->change = change;
     for (size_t i = 0; i < count && !call->failed; i++)
         cg_redis_call_change(call, i, false, on_changed);
+    cg_redis_call_replicate(call);
     cg_redis_call_step(call);
 }

@@ -18,63 +18,18 @@ static void answer_unavailable(cg_store_view_fn answer, void *owner)
     answer(owner, &view);
 }
 
-/* ---- lookup ---- */
-
-static void take_epoch(struct cg_redis_call *call, struct cg_str text)
-{
-    struct cg_str record;
-    call->has_epoch = cg_redis_epoch_read(text, &call->view.epoch, &record);
-}
-
-/* `index`: how many entries were asked for, before the versions and the epoch. */
-static void on_looked_up(void *owner, size_t index, const redisReply *reply)
-{
-    struct cg_redis_call *call = owner;
-    struct cg_redis_handle *handle = call->handle;
-    bool ended;
-    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY ||
-        reply->elements != call->count + 1 + index) {
-        call->failed = true;
-        cg_redis_call_step(call);
-        return;
-    }
-    int64_t now_ms = cg_now_ms(handle->clock);
-    for (size_t i = 0; i < call->count; i++)
-        cg_version_value_read(cg_redis_reply_str(reply->element[index + i]), now_ms,
-                              &call->view.versions[i], &ended);
-    take_epoch(call, cg_redis_reply_str(reply->element[index + call->count]));
-    struct cg_str entry =
-        index == 0 ? (struct cg_str){NULL, 0} : cg_redis_reply_str(reply->element[0]);
-    /* Without an epoch nothing is known about open purges: no entry matches. */
-    if (!cg_str_empty(entry) && call->has_epoch)
-        call->view.entry = cg_blob_create(entry);
-    cg_redis_call_step(call);
-}
-
 static void redis_lookup(struct cg_store *store, const struct cg_key *key,
                          const struct cg_instance *instances, size_t count, cg_store_view_fn answer,
                          void *owner)
 {
     struct cg_redis_handle *handle = handle_of(store);
-    struct cg_redis_words words = {0};
-    char keys[CG_INSTANCES_MAX + 2][CG_REDIS_KEY_MAX];
-    CG_ASSERT(count <= CG_INSTANCES_MAX);
     if (!cg_redis_usable(handle)) {
         answer_unavailable(answer, owner);
         return;
     }
-    struct cg_str epoch_key = cg_redis_bans_key(handle->redis, "epoch", keys[1 + count]);
     struct cg_redis_call *call = cg_redis_call_create(handle, CG_REDIS_LOOKUP, owner);
     call->answer_view = answer;
-    call->count = count;
-    cg_redis_words_add(&words, CG_STR("MGET"));
-    if (key != NULL)
-        cg_redis_words_add(&words, cg_redis_entry_key(handle->redis, key, keys[0]));
-    for (size_t i = 0; i < count; i++)
-        cg_redis_words_add(&words, cg_redis_version_key(handle->redis, &instances[i], keys[1 + i]));
-    cg_redis_words_add(&words, epoch_key);
-    cg_redis_call_send(call, CG_REDIS_READS, epoch_key, &words, on_looked_up, key == NULL ? 0 : 1);
-    cg_redis_call_step(call);
+    cg_redis_start_lookup(call, key, instances, count);
 }
 
 /* ---- prepare ---- */
@@ -129,7 +84,7 @@ static void on_epoch(void *owner, size_t index, const redisReply *reply)
     if (cg_redis_is_error(reply))
         call->failed = true;
     else
-        take_epoch(call, cg_redis_reply_str(reply));
+        cg_redis_take_epoch(call, cg_redis_reply_str(reply));
     cg_redis_call_step(call);
 }
 

@@ -62,12 +62,14 @@ struct cg_redis_handle {
     struct cg_redis_node_settings node_settings;
     struct cg_redis_node *nodes[CG_REDIS_SHARDS_MAX]; /* of the newest map */
     size_t node_count;
-    uint8_t owners[CG_REDIS_SLOTS];   /* as in the map, of `nodes` */
-    bool one_shard;                   /* nodes[0] owns every slot, so no key is hashed */
-    unsigned greetings;               /* moves when a node comes, goes, or is greeted */
-    bool trusted;                     /* redis_trust.c: the epoch is of these servers */
-    unsigned hello_greetings;         /* redis_trust.c: `greetings` when the hello was sent */
-    char record[CG_REDIS_RUN_ID_MAX]; /* redis_trust.c: which servers, as the epoch says it */
+    uint8_t owners[CG_REDIS_SLOTS];         /* as in the map, of `nodes` */
+    struct cg_redis_directed *trying_again; /* commands that wait for their next attempt */
+    uint32_t wait_replicas;                 /* that must have what changes a version; 0: none */
+    bool one_shard;                         /* nodes[0] owns every slot, so no key is hashed */
+    unsigned greetings;                     /* moves when a node comes, goes, or is greeted */
+    bool trusted;                           /* redis_trust.c: the epoch is of these servers */
+    unsigned hello_greetings;               /* redis_trust.c: `greetings` when the hello was sent */
+    char record[CG_REDIS_RUN_ID_MAX];       /* redis_trust.c: which servers, as the epoch says it */
     bool closing;
     struct cg_bans *bans; /* the newest snapshot; NULL before the first */
     struct cg_redis_call *waiting_for_bans;
@@ -111,6 +113,7 @@ struct cg_redis_call {
     enum cg_redis_change change;
     struct cg_writer writer;
     uint64_t lives_ms; /* of a mark */
+    uint64_t unwaited; /* nodes, by bit, that got a change and were not asked for replicas since */
     bool has_epoch;
     struct cg_store_view view;
     cg_store_view_fn answer_view; /* LOOKUP and PREPARE; else the next */
@@ -126,6 +129,10 @@ struct cg_redis_call *cg_redis_call_create(struct cg_redis_handle *handle, enum 
 /* Sends to the owner of `key`; when that is not ready the call has failed. */
 void cg_redis_call_send(struct cg_redis_call *call, enum cg_redis_lane lane, struct cg_str key,
                         const struct cg_redis_words *words, cg_redis_reply_fn answer, size_t index);
+/* The node was sent a change. */
+void cg_redis_call_changes(struct cg_redis_call *call, const struct cg_redis_node *node);
+/* After changes: what replicas do not have is not acknowledged. */
+void cg_redis_call_replicate(struct cg_redis_call *call);
 /* One reply came, or all was sent. The call may be gone afterwards. */
 void cg_redis_call_step(struct cg_redis_call *call);
 void cg_redis_call_finish(struct cg_redis_call *call);
@@ -194,18 +201,38 @@ void cg_redis_handle_distrust(struct cg_redis_handle *handle);
 void cg_redis_trust_init(struct cg_redis *redis);
 void cg_redis_trust_fini(struct cg_redis *redis);
 
-/* ---- redis_store.c, redis_calls.c ---- */
-/* What is read is believed, as far as the nodes that answer are. */
-bool cg_redis_usable(const struct cg_redis_handle *handle);
+/* ---- redis_direct.c ---- */
 /* NULL when no primary serves its slot, and when the handle is being closed. */
 struct cg_redis_node *cg_redis_owner_of(const struct cg_redis_handle *handle, struct cg_str key);
-/* The owner of `key` can be asked, and what it says is believed. */
-bool cg_redis_believes(const struct cg_redis_handle *handle, struct cg_str key);
-/* One command to the owner of `key`, believed or not. False when it is not ready: no answer will
- * come. */
+struct cg_redis_node *cg_redis_bans_owner(const struct cg_redis_handle *handle);
+/* One command to the owner of `key`, believed or not; in a Cluster it is followed to where the key
+ * went. False when the owner is not ready: no answer will come. */
 bool cg_redis_send(struct cg_redis_handle *handle, enum cg_redis_lane lane, struct cg_str key,
                    const struct cg_redis_words *words, cg_redis_reply_fn answer, void *owner,
                    size_t index);
+bool cg_redis_send_to(struct cg_redis_handle *handle, enum cg_redis_lane lane,
+                      struct cg_redis_node *node, const struct cg_redis_words *words,
+                      cg_redis_reply_fn answer, void *owner, size_t index);
+/* Asks how many replicas of the node have what was sent to it before on the lane of writes. */
+bool cg_redis_send_wait(struct cg_redis_handle *handle, struct cg_redis_node *node,
+                        cg_redis_reply_fn answer, void *owner, size_t index);
+/* … and whether its reply says that they are enough. */
+bool cg_redis_is_replicated(const struct cg_redis_handle *handle, const redisReply *reply);
+/* Those that are to be sent again later are lost. */
+void cg_redis_directed_end_all(struct cg_redis_handle *handle);
+
+/* ---- redis_lookup.c ---- */
+/* All of a LOOKUP; `key` NULL asks for no entry. */
+void cg_redis_start_lookup(struct cg_redis_call *call, const struct cg_key *key,
+                           const struct cg_instance *instances, size_t count);
+void cg_redis_take_epoch(struct cg_redis_call *call, struct cg_str text);
+
+/* ---- redis_store.c, redis_calls.c ---- */
+/* What is read is believed, as far as the nodes that answer are. */
+bool cg_redis_usable(const struct cg_redis_handle *handle);
+
+/* What is read is believed, as far as the nodes that answer are. */
+bool cg_redis_usable(const struct cg_redis_handle *handle);
 extern const struct cg_store_port cg_redis_port;
 
 #endif

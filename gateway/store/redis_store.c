@@ -63,29 +63,6 @@ struct cg_redis *cg_redis_destroy(struct cg_redis *redis)
 
 /* ---- nodes ---- */
 
-struct cg_redis_node *cg_redis_owner_of(const struct cg_redis_handle *handle, struct cg_str key)
-{
-    if (handle->one_shard || handle->node_count == 0)
-        return handle->one_shard ? handle->nodes[0] : NULL;
-    uint8_t owner = handle->owners[cg_redis_slot_of(key)];
-    return owner == CG_REDIS_NOBODY ? NULL : handle->nodes[owner];
-}
-
-bool cg_redis_believes(const struct cg_redis_handle *handle, struct cg_str key)
-{
-    const struct cg_redis_node *node = cg_redis_owner_of(handle, key);
-    return node != NULL && node->believed && cg_redis_node_ready(node);
-}
-
-bool cg_redis_send(struct cg_redis_handle *handle, enum cg_redis_lane lane, struct cg_str key,
-                   const struct cg_redis_words *words, cg_redis_reply_fn answer, void *owner,
-                   size_t index)
-{
-    struct cg_redis_node *node = cg_redis_owner_of(handle, key);
-    return node != NULL && cg_redis_node_ready(node) &&
-           cg_redis_link_send(cg_redis_node_link(node, lane), words, answer, owner, index);
-}
-
 static void greet_when_complete(struct cg_redis_handle *handle)
 {
     for (size_t i = 0; i < handle->node_count; i++)
@@ -176,6 +153,7 @@ struct cg_store *cg_redis_open(struct cg_redis *redis, struct st_h2o_context_t *
     handle->base.port = &cg_redis_port;
     handle->redis = redis;
     handle->clock = clock;
+    handle->wait_replicas = settings->wait_replicas;
     handle->random_used = sizeof(handle->random);
     handle->delivery = (struct cg_timer){.on_expiry = on_delivery, .owner = handle};
     handle->node_settings = (struct cg_redis_node_settings){
@@ -183,6 +161,7 @@ struct cg_store *cg_redis_open(struct cg_redis *redis, struct st_h2o_context_t *
         .context = context,
         .clock = clock,
         .timeout_ms = settings->store_timeout_ms,
+        .two_channels = settings->wait_replicas > 0,
         .breaker = {settings->breaker_failures, settings->breaker_open_ms,
                     settings->breaker_open_longest_ms},
         .on_greeted = on_node_greeted,
@@ -203,6 +182,7 @@ struct cg_store *cg_redis_close(struct cg_store *store)
     handle->closing = true;
     handle->trusted = false;
     handle->topology = cg_redis_topology_destroy(handle->topology);
+    cg_redis_directed_end_all(handle);
     size_t count = handle->node_count;
     handle->node_count = 0;
     handle->one_shard = false;

@@ -42,12 +42,6 @@ static void write_record(struct cg_redis_handle *handle)
     handle->record[2 * sizeof(digest)] = '\0';
 }
 
-static struct cg_redis_node *bans_owner(const struct cg_redis_handle *handle)
-{
-    char key[CG_REDIS_KEY_MAX];
-    return cg_redis_owner_of(handle, cg_redis_bans_key(handle->redis, "epoch", key));
-}
-
 static void send_hello(struct cg_redis_handle *handle, bool whole);
 
 /* The servers that were greeted are still those that the hello spoke of. */
@@ -67,7 +61,7 @@ static void on_hello(void *owner, size_t index, const redisReply *reply)
         return;
     }
     if (cg_redis_is_error(reply)) {
-        struct cg_redis_node *node = bans_owner(handle);
+        struct cg_redis_node *node = cg_redis_bans_owner(handle);
         if (reply != NULL && node != NULL)
             cg_redis_node_complain(node, "the server cannot be used", reply->str);
         /* Greeted again, there is another hello. */
