@@ -144,7 +144,8 @@ struct cg_request {
     int64_t marked_until_ms;    /* … and of the last that was acknowledged */
     int64_t answered_at_ms;     /* when the upstream was done */
     bool release_failed;
-    int64_t hold_ends_ms; /* 0: its answer is not held */
+    bool held;            /* its answer is, until … */
+    int64_t hold_ends_ms; /* 0: it never was */
     bool hold_due;        /* time to try the purge again */
     struct cg_timer hold_timer;
 

@@ -9,12 +9,12 @@
  * answer for as long as the driver says that others may still trust what it made wrong.
  *
  * A held answer is released as soon as its purge was acknowledged, and at the latest when its time
- * is over. The store does not tell when it is back: it is asked, a few times in all.
+ * is over. The store does not tell when it is back: it is asked now and then.
  */
 #include "gateway/base/clock.h"
 #include "gateway/request/machine.h"
 
-enum { TRIES = 40, TRY_MS_MIN = 10, RETRY_AFTER_S = 5 };
+enum { TRY_MS = 100, RETRY_AFTER_S = 5 };
 
 static uint32_t lease_hold_ms(const struct cg_machine *machine)
 {
@@ -72,18 +72,27 @@ bool cg_request_unpurged(const struct cg_request *request)
            (request->release_failed && request->after.instance_count > 0 && !protects);
 }
 
-static uint32_t hold_ms_of(const struct cg_machine *machine)
+/* Where only waiting helps; what an answer was held for before its head counts. */
+static int64_t patience_ms(const struct cg_request *request)
 {
-    uint32_t hold_ms = 0;
-    switch (machine->unpurgeable) {
+    const struct cg_machine *machine = request->machine;
+    int64_t left_ms = machine->limits.write_hold_ms;
+    if (request->hold_ends_ms != 0)
+        left_ms = request->hold_ends_ms - cg_now_ms(machine->clock);
+    return left_ms < 0 ? 0 : left_ms;
+}
+
+static int64_t hold_ms_of(const struct cg_request *request)
+{
+    uint32_t hold_ms;
+    switch (request->machine->unpurgeable) {
     case CG_UNPURGEABLE_JOURNAL:
         return 0;
     case CG_UNPURGEABLE_REFUSE:
-        return machine->limits.write_hold_ms;
+        return patience_ms(request);
     case CG_UNPURGEABLE_LEASE:
-        hold_ms = lease_hold_ms(machine);
-        /* Known too late to refuse it. */
-        return hold_ms == CG_STORE_HOLD_REFUSE ? machine->limits.write_hold_ms : hold_ms;
+        hold_ms = lease_hold_ms(request->machine);
+        return hold_ms == CG_STORE_HOLD_REFUSE ? patience_ms(request) : hold_ms;
     }
     CG_UNREACHABLE();
 }
@@ -92,10 +101,7 @@ static void arm_try(struct cg_request *request)
 {
     struct cg_clock *clock = request->machine->clock;
     int64_t left_ms = request->hold_ends_ms - cg_now_ms(clock);
-    uint32_t try_ms = hold_ms_of(request->machine) / TRIES;
-    if (try_ms < TRY_MS_MIN)
-        try_ms = TRY_MS_MIN;
-    cg_timer_arm(clock, &request->hold_timer, left_ms < try_ms ? (uint32_t)left_ms : try_ms);
+    cg_timer_arm(clock, &request->hold_timer, left_ms < TRY_MS ? (uint32_t)left_ms : TRY_MS);
 }
 
 /* With fresh tokens, so that it does no harm that the driver's journal does the same. */
@@ -110,8 +116,7 @@ static void purge_again(struct cg_request *request)
 static enum cg_step_result end_hold(struct cg_request *request, enum cg_request_step next)
 {
     cg_timer_disarm(request->machine->clock, &request->hold_timer);
-    request->hold_ends_ms = 0;
-    request->hold_due = false;
+    request->held = request->hold_due = false;
     cg_request_go(request, next);
     return CG_CONTINUE;
 }
@@ -119,10 +124,12 @@ static enum cg_step_result end_hold(struct cg_request *request, enum cg_request_
 static enum cg_step_result begin_hold(struct cg_request *request, enum cg_request_step next)
 {
     struct cg_machine *machine = request->machine;
-    uint32_t hold_ms = cg_request_unpurged(request) ? hold_ms_of(machine) : 0;
+    int64_t hold_ms = cg_request_unpurged(request) ? hold_ms_of(request) : 0;
     if (hold_ms == 0)
         return end_hold(request, next);
-    cg_count(machine->sheet, CG_METRIC_WRITES_HELD, 1);
+    if (request->hold_ends_ms == 0)
+        cg_count(machine->sheet, CG_METRIC_WRITES_HELD, 1);
+    request->held = true;
     request->hold_ends_ms = cg_now_ms(machine->clock) + hold_ms;
     arm_try(request);
     return CG_WAIT;
@@ -133,7 +140,7 @@ static enum cg_step_result hold(struct cg_request *request, enum cg_request_step
     struct cg_machine *machine = request->machine;
     if (request->client == NULL) /* nobody to hold it from */
         return end_hold(request, next);
-    if (request->hold_ends_ms == 0)
+    if (!request->held)
         return begin_hold(request, next);
     if (!cg_request_unpurged(request) || cg_now_ms(machine->clock) >= request->hold_ends_ms)
         return end_hold(request, next);

@@ -191,6 +191,15 @@ bool world_store_step(struct world *world)
     return true;
 }
 
+void world_store_fails(struct world *world)
+{
+    CG_ASSERT(world->operation_count > 0);
+    struct call *call = world->operations[world->operation_first];
+    CG_ASSERT(call->acted);
+    call->view.result = call->result = CG_STORE_UNAVAILABLE;
+    world_store_step(world);
+}
+
 void world_store_settle(struct world *world)
 {
     while (world_store_step(world))
@@ -286,7 +295,11 @@ static bool store_reachable(struct cg_store *store)
 
 static uint32_t store_hold_ms(struct cg_store *store)
 {
-    return OWNER(struct world, store, store)->hold_ms;
+    const struct world *world = OWNER(struct world, store, store);
+    if (world->hold_until_ms == INT64_MAX)
+        return CG_STORE_HOLD_REFUSE;
+    return world->hold_until_ms > world->now_ms ? (uint32_t)(world->hold_until_ms - world->now_ms)
+                                                : 0;
 }
 
 static const struct cg_store_port store_port = {

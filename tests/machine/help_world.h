@@ -70,7 +70,7 @@ struct world {
     struct cg_store *inner; /* its handle */
     enum world_store_mode store_mode;
     bool store_down;                        /* every operation answers UNAVAILABLE */
-    uint32_t hold_ms;                       /* what it says in lease mode */
+    int64_t hold_until_ms;                  /* in lease mode; INT64_MAX: refuse */
     void *operations[WORLD_OPERATIONS_MAX]; /* owned, a ring of calls not answered yet */
     size_t operation_first, operation_count;
     size_t operations_asked; /* over all time */
@@ -121,6 +121,8 @@ void world_origin_answers(struct world_exchange *exchange, unsigned status, cons
 
 /* One pending store operation; false when there is none. */
 bool world_store_step(struct world *world);
+/* The oldest was carried out, but its answer is lost. */
+void world_store_fails(struct world *world);
 void world_store_settle(struct world *world);
 void world_time_passes(struct world *world, int64_t ms);
 /* Lets go of clients that have their whole answer. */
