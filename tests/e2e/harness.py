@@ -315,6 +315,11 @@ class ExampleJourney(Journey):
                 self.read(target, user)
                 self.assertHit(self.read(target, user), "%s for %s does not warm" % (target, user))
 
+    def stats_with_sets(self, count):
+        """A fill is counted when the store has acknowledged it; no reader waits for that."""
+        wait_until(lambda: self.front.stats()["sets"] >= count, "%d fills are acknowledged" % count)
+        return self.front.stats()
+
     def assertStale(self, *targets, users=("alice", "bob")):
         """Each is asked upstream again, and then warm again."""
         for user in users:

@@ -119,7 +119,7 @@ class FinanceJourney(ExampleJourney):
         self.warm(*reads_of("s1"))
         for _ in range(6):
             self.read("/summary?session_id=s1")
-        stats = self.front.stats()
+        stats = self.stats_with_sets(12)
         self.assertEqual((stats["hits"], stats["misses"], stats["sets"]), (18, 12, 12))
         self.assertAlmostEqual(float(stats["hit_rate"]), 60, delta=0.1)
         routes = {route["name"]: route for route in stats["routes"]}

