@@ -66,11 +66,12 @@ struct cg_redis_link {
     int64_t deadline_ms;           /* monotonic: of the armed timer */
     const char *given_up;          /* why, while it is being given up */
     struct cg_timer flush, deadline, retry;
-    unsigned failures; /* since it last settled */
+    unsigned failures; /* since it last settled; also which address of a name is tried first */
     unsigned incarnation;
 };
 
-/* Starts to connect. The members before the private ones are set, the others zero. */
+/* Starts to connect. The members before the private ones are set, the others (but `failures`) zero.
+ */
 void cg_redis_link_start(struct cg_redis_link *link);
 /* Ends it; commands in flight are answered with NULL. */
 void cg_redis_link_stop(struct cg_redis_link *link);

@@ -65,11 +65,10 @@ struct cg_redis_topology *cg_redis_topology_create(struct cg_redis_peer *peer,
     case CG_REDIS_STANDALONE:
         return create_standalone(peer, clock, on_map, owner);
     case CG_REDIS_SENTINEL:
+        return cg_redis_sentinel_create(peer, context, clock, timeout_ms, on_map, owner);
     case CG_REDIS_CLUSTER:
-        break; /* refused by cg_redis_create until they are built */
+        return cg_redis_cluster_create(peer, context, clock, timeout_ms, on_map, owner);
     }
-    (void)context;
-    (void)timeout_ms;
     CG_UNREACHABLE();
 }
 

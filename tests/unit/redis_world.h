@@ -108,7 +108,7 @@ static bool server_answers(void)
 }
 
 /* `options`: more of redis-server's arguments, NULL at the end. */
-static void start_server(const char *const *options)
+__attribute__((unused)) static void start_server(const char *const *options)
 {
     const char *arguments[REDIS_ARGUMENTS_MAX] = {
         "redis-server",    "--port",     "0",       "--unixsocket",
@@ -214,7 +214,7 @@ static bool is_available(struct cg_store *store)
     return health.available;
 }
 
-static struct cg_store *open_handle_of(struct cg_redis *redis)
+__attribute__((unused)) static struct cg_store *open_handle_of(struct cg_redis *redis)
 {
     struct cg_store *store = cg_redis_open(redis, &world.context, &world.clock);
     WORLD_UNTIL(is_available(store));
