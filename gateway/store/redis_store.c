@@ -18,22 +18,12 @@ bool cg_redis_usable(const struct cg_redis_handle *handle)
 
 /* ---- what the threads share ---- */
 
-/* The forms that cg_redis_topology_create knows. */
-static bool check_form(const struct cg_redis *redis, char **ret_error)
-{
-    if (redis->peer.url.form == CG_REDIS_STANDALONE)
-        return true;
-    *ret_error = strdup("Sentinel and Cluster are not built into this version");
-    return false;
-}
-
 struct cg_redis *cg_redis_create(const struct cg_settings *settings, char **ret_error)
 {
     struct cg_redis *redis = calloc(1, sizeof(*redis));
     CG_ASSERT(redis != NULL);
     redis->settings = settings;
-    if (!cg_redis_peer_init(&redis->peer, settings->redis_url, ret_error) ||
-        !check_form(redis, ret_error)) {
+    if (!cg_redis_peer_init(&redis->peer, settings->redis_url, ret_error)) {
         cg_redis_peer_fini(&redis->peer);
         free(redis);
         return NULL;
