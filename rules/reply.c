@@ -1,5 +1,6 @@
 #include "cachegate/assert.h"
 #include "cachegate/buf.h"
+#include "cachegate/cache_control.h"
 #include "cachegate/verdict.h"
 
 /* The detail comes from rules and from field names of the request: bounded, it stays one. */
@@ -29,18 +30,39 @@ static bool is_of_one_exchange(struct cg_str name)
     return is_framing(name) || IS_ONE_OF(name, names) || cg_str_starts_with(name, CG_STR("proxy-"));
 }
 
-bool cg_stored_fields(const struct cg_fields *fields, struct cg_arena *arena,
-                      struct cg_fields *ret_fields)
+static bool add_stored_fields(const struct cg_fields *fields, unsigned overrides, bool keep_private,
+                              struct cg_arena *arena, struct cg_fields *ret_fields)
 {
+    struct cg_cache_control control;
+    cg_cache_control_of_answer(fields, arena, &control);
+    if (keep_private || (overrides & CG_OVERRIDE_PRIVATE) != 0)
+        control.private_names.count = 0;
+    if ((overrides & CG_OVERRIDE_NO_CACHE) != 0)
+        control.no_cache_names.count = 0;
     *ret_fields = (struct cg_fields){0};
     for (size_t i = 0; i < fields->count; i++) {
         const struct cg_field *field = &fields->items[i];
         if (is_of_one_exchange(field->name) || cg_field_is_hop_by_hop(fields, field->name))
             continue;
+        if (cg_name_lists_have(&control.private_names, field->name) ||
+            cg_name_lists_have(&control.no_cache_names, field->name))
+            continue;
         if (!cg_fields_add(ret_fields, arena, field->name, field->value))
             return false;
     }
     return true;
+}
+
+bool cg_stored_fields(const struct cg_fields *fields, struct cg_arena *arena,
+                      struct cg_fields *ret_fields)
+{
+    return add_stored_fields(fields, 0, false, arena, ret_fields);
+}
+
+bool cg_stored_fields_on(const struct cg_route *route, const struct cg_fields *fields,
+                         struct cg_arena *arena, struct cg_fields *ret_fields)
+{
+    return add_stored_fields(fields, route->overrides, route->scope_user, arena, ret_fields);
 }
 
 /* ---- Cache-Status (RFC 9211), a list of structured-field items (RFC 8941 3.3) ---- */

@@ -1,6 +1,8 @@
 #include "cachegate/assert.h"
 #include "cachegate/freshness.h"
+#include "cachegate/validator.h"
 #include "cachegate/verdict.h"
+#include "cachegate/wishes.h"
 
 /* An answer that varies by more fields than this varies by everything. */
 enum { VARY_NAMES_MAX = 32 };
@@ -114,7 +116,30 @@ static bool shared_without_leave(const struct answer *answer)
            !overridden(answer, CG_OVERRIDE_AUTHORIZATION);
 }
 
-/* STORED when nothing forbids it (RFC 9111 3). */
+/* RFC 9111 3 and 5.2.2.3: the statuses whose rules for caches are known here, which are those of
+ * RFC 9110 15. 206 and 304 are handled as what they are, and not stored. */
+static bool is_understood(unsigned status)
+{
+    static const unsigned known[] = {200, 201, 202, 203, 204, 205, 300, 301, 302, 303,
+                                     305, 307, 308, 400, 401, 402, 403, 404, 405, 406,
+                                     407, 408, 409, 410, 411, 412, 413, 414, 415, 416,
+                                     417, 421, 422, 426, 500, 501, 502, 503, 504, 505};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (known[i] == status)
+            return true;
+    return false;
+}
+
+/* A cookie that the origin itself sets aside, by naming it, does not taint the rest. */
+static bool sets_cookie(const struct answer *answer)
+{
+    struct cg_str name = CG_STR("set-cookie");
+    return cg_fields_find(answer->fields, name) != NULL &&
+           !cg_name_lists_have(&answer->control.no_cache_names, name) &&
+           !cg_name_lists_have(&answer->control.private_names, name);
+}
+
+/* STORED when nothing forbids it (RFC 9111 3). no-cache forbids no storing: see find_lifetime. */
 static enum cg_reason find_prohibition(const struct answer *answer)
 {
     const struct cg_cache_control *control = &answer->control;
@@ -122,20 +147,37 @@ static enum cg_reason find_prohibition(const struct answer *answer)
         return CG_REASON_PARTIAL;
     if (answer->status < 200 || answer->status == 304 || answer->status > 599)
         return CG_REASON_STATUS;
-    if (control->no_store && !overridden(answer, CG_OVERRIDE_NO_STORE))
+    if (control->must_understand && !is_understood(answer->status))
+        return CG_REASON_MUST_UNDERSTAND;
+    if (control->no_store && !control->must_understand && !overridden(answer, CG_OVERRIDE_NO_STORE))
         return CG_REASON_NO_STORE;
-    if (control->is_private && !answer->route->scope_user &&
+    /* The qualified form forbids the fields that it names: cg_stored_fields leaves them out. */
+    if (control->is_private && !control->private_names_fields && !answer->route->scope_user &&
         !overridden(answer, CG_OVERRIDE_PRIVATE))
         return CG_REASON_PRIVATE;
-    /* Qualified forms (`no-cache="x"`) count in full: RFC 9111 5.2.2.4 allows it. */
-    if (control->no_cache && !overridden(answer, CG_OVERRIDE_NO_CACHE))
-        return CG_REASON_NO_CACHE;
-    if (cg_fields_find(answer->fields, CG_STR("set-cookie")) != NULL &&
-        !overridden(answer, CG_OVERRIDE_SET_COOKIE))
+    if (sets_cookie(answer) && !overridden(answer, CG_OVERRIDE_SET_COOKIE))
         return CG_REASON_SET_COOKIE;
     if (shared_without_leave(answer))
         return CG_REASON_CREDENTIAL_SHARED;
     return CG_REASON_STORED;
+}
+
+/* Unqualified, it forbids reuse without asking (RFC 9111 5.2.2.4). */
+static bool must_be_asked(const struct answer *answer)
+{
+    const struct cg_cache_control *control = &answer->control;
+    return control->no_cache && !control->no_cache_names_fields &&
+           !overridden(answer, CG_OVERRIDE_NO_CACHE);
+}
+
+/* RFC 9110 15.1; 206 is among them and never gets here. RFC 9111 4.2.2 adds what says public. */
+static bool may_be_guessed(const struct answer *answer)
+{
+    static const unsigned statuses[] = {200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501};
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
+        if (statuses[i] == answer->status)
+            return true;
+    return answer->control.is_public;
 }
 
 /* A rule's duration is meant for the answers that say how things are, not for failures. */
@@ -159,8 +201,13 @@ static enum cg_reason find_lifetime(const struct answer *answer, uint64_t initia
         *ret_lifetime_ms = cg_add_ms(route->ttl_ms, initial_age_ms);
         return route->ttl_ms == 0 ? CG_REASON_NO_LIFETIME : CG_REASON_STORED;
     }
-    if (!is_explicit)
-        return route->ttl_origin ? CG_REASON_NO_LIFETIME : CG_REASON_STATUS;
+    if (!is_explicit && !route->ttl_origin)
+        return CG_REASON_STATUS;
+    bool is_guess = !is_explicit && route->heuristic_ms > 0 && may_be_guessed(answer) &&
+                    cg_heuristic_lifetime_ms(answer->fields, answer->response_at_ms,
+                                             route->heuristic_ms, &lifetime_ms);
+    if (!is_explicit && !is_guess)
+        return CG_REASON_NO_LIFETIME;
     /* Kept only because the origin said for how long; the rule's duration is then a ceiling. */
     if (!route->ttl_origin && lifetime_ms > cg_add_ms(route->ttl_ms, initial_age_ms))
         lifetime_ms = cg_add_ms(route->ttl_ms, initial_age_ms);
@@ -190,6 +237,9 @@ static void fill_windows(const struct answer *answer, struct cg_storable *storab
     /* RFC 9111 5.2.2.10: s-maxage has the semantics of proxy-revalidate. */
     storable->must_revalidate =
         control->must_revalidate || control->proxy_revalidate || control->has_s_maxage;
+    /* RFC 9110 13.2.1: only what is answered 2xx can be asked about. */
+    if (answer->status < 300 && cg_has_validator(answer->fields, answer->response_at_ms))
+        storable->keep_ms = route->keep_ms;
 }
 
 /* RFC 9111 5.2.1.5 is a MUST NOT for the answer to such a request; the rule may override it. */
@@ -197,9 +247,43 @@ static bool client_forbids(const struct cg_request_facts *facts, const struct cg
 {
     if (facts == NULL || facts->fields == NULL || (route->overrides & CG_OVERRIDE_NO_STORE) != 0)
         return false;
-    struct cg_cache_control control;
-    cg_cache_control_parse(facts->fields, CG_STR("cache-control"), &control);
-    return control.no_store;
+    struct cg_wishes wishes;
+    cg_wishes_of(route, facts->fields, &wishes);
+    return wishes.no_store;
+}
+
+/* Whether an answer that is never fresh is good for something all the same. Who gives no lifetime
+ * and no permission leaves only what RFC 9111 3 lists: the statuses that are cacheable anyway. */
+static bool is_good_expired(const struct answer *answer, const struct cg_storable *storable)
+{
+    uint64_t lifetime_ms;
+    bool is_explicit = cg_explicit_lifetime_ms(&answer->control, answer->fields,
+                                               answer->response_at_ms, &lifetime_ms);
+    bool is_cacheable = is_explicit || may_be_guessed(answer) || answer->control.is_private;
+    return is_cacheable && cg_storable_after_ms(storable) > 0 &&
+           (storable->reason == CG_REASON_NO_CACHE || storable->reason == CG_REASON_NO_LIFETIME);
+}
+
+/* What is kept, and for how long, once nothing forbids it. */
+static void fill_lifetime(const struct answer *answer, struct cg_storable *storable)
+{
+    storable->reason = find_lifetime(answer, storable->initial_age_ms, &storable->lifetime_ms);
+    fill_windows(answer, storable);
+    if (storable->reason != CG_REASON_STATUS && must_be_asked(answer)) {
+        storable->reason = CG_REASON_NO_CACHE;
+        storable->lifetime_ms = 0;
+        storable->must_revalidate = true;
+    }
+    storable->store = storable->reason == CG_REASON_STORED;
+    storable->store_expired = !storable->store && is_good_expired(answer, storable);
+}
+
+uint64_t cg_storable_after_ms(const struct cg_storable *storable)
+{
+    uint64_t swr_ms = storable->must_revalidate ? 0 : storable->stale_while_revalidate_ms;
+    uint64_t sie_ms = storable->must_revalidate ? 0 : storable->stale_if_error_ms;
+    uint64_t after_ms = swr_ms > sie_ms ? swr_ms : sie_ms;
+    return after_ms > storable->keep_ms ? after_ms : storable->keep_ms;
 }
 
 void cg_storable_of(const struct cg_plan *plan, const struct cg_request_facts *facts,
@@ -213,7 +297,7 @@ void cg_storable_of(const struct cg_plan *plan, const struct cg_request_facts *f
                             .status = status,
                             .fields = fields,
                             .response_at_ms = response_at_ms};
-    cg_cache_control_parse(fields, CG_STR("cache-control"), &answer.control);
+    cg_cache_control_of_answer(fields, arena, &answer.control);
     struct cg_storable *storable = ret_storable;
     *storable = (struct cg_storable){.initial_age_ms =
                                          cg_initial_age_ms(fields, request_at_ms, response_at_ms)};
@@ -225,8 +309,5 @@ void cg_storable_of(const struct cg_plan *plan, const struct cg_request_facts *f
     if (storable->reason == CG_REASON_STORED && !normalise_vary(&answer, arena, &storable->vary))
         storable->reason = CG_REASON_VARY_ANY;
     if (storable->reason == CG_REASON_STORED)
-        storable->reason = find_lifetime(&answer, storable->initial_age_ms, &storable->lifetime_ms);
-    storable->store = storable->reason == CG_REASON_STORED;
-    if (storable->store)
-        fill_windows(&answer, storable);
+        fill_lifetime(&answer, storable);
 }

@@ -1,6 +1,8 @@
 #include "cachegate/verdict.h"
 
 #include "cachegate/freshness.h"
+#include "cachegate/validator.h"
+#include "cachegate/wishes.h"
 
 static struct cg_verdict miss(enum cg_reason reason)
 {
@@ -42,6 +44,13 @@ static bool is_banned(const struct cg_entry *entry, const struct cg_plan *plan,
     return cg_bans_cover(bans, entry->epoch, &plan->path, &plan->query, plan->identity.user);
 }
 
+/* RFC 9110 13.2.1: an origin ignores conditions where it would not answer 2xx. */
+static bool can_be_asked_about(const struct cg_entry *entry)
+{
+    return entry->status >= 200 && entry->status < 300 &&
+           cg_has_validator(&entry->fields, entry->stored_at_ms);
+}
+
 static struct cg_verdict judge_age(const struct cg_entry *entry, int64_t now_ms)
 {
     uint64_t age_ms = cg_current_age_ms(entry->initial_age_ms, entry->stored_at_ms, now_ms);
@@ -51,9 +60,11 @@ static struct cg_verdict judge_age(const struct cg_entry *entry, int64_t now_ms)
         .reason = CG_REASON_FRESH,
         .age_s = age_ms / 1000,
         .ttl_s = freshness.ttl_s,
+        .alive = true,
     };
     if (freshness.fresh)
         return verdict;
+    verdict.may_validate = can_be_asked_about(entry);
     bool may_be_stale = !entry->must_revalidate;
     if (may_be_stale && freshness.stale_ms < entry->stale_while_revalidate_ms) {
         verdict.kind = CG_VERDICT_STALE;
@@ -87,4 +98,50 @@ struct cg_verdict cg_verdict_of(const struct cg_entry *entry, const struct cg_pl
     if (is_marker)
         return (struct cg_verdict){.kind = CG_VERDICT_SELECT, .reason = CG_REASON_VARY};
     return judge_age(entry, now_ms);
+}
+
+/* ---- what the client wishes (RFC 9111 5.2.1) ---- */
+
+static bool accepts_stale(const struct cg_verdict *verdict, const struct cg_entry *entry,
+                          const struct cg_wishes *wishes)
+{
+    return verdict->alive && verdict->kind == CG_VERDICT_MISS && !entry->must_revalidate &&
+           wishes->has_max_stale && -verdict->ttl_s <= wishes->max_stale_s;
+}
+
+/* Of a verdict that would be served: whether the client wants one that is newer, or lasts longer.
+ */
+static bool wants_fresher(const struct cg_verdict *verdict, const struct cg_wishes *wishes)
+{
+    if (wishes->no_cache)
+        return true;
+    if (wishes->has_max_age && verdict->age_s > (uint64_t)wishes->max_age_s)
+        return true;
+    if (wishes->has_min_fresh && verdict->ttl_s < wishes->min_fresh_s)
+        return true;
+    /* 5.2.1.1: who gives an age wants nothing stale, unless it says so. */
+    return wishes->has_max_age && verdict->ttl_s < 0 &&
+           !(wishes->has_max_stale && -verdict->ttl_s <= wishes->max_stale_s);
+}
+
+struct cg_verdict cg_verdict_for(struct cg_verdict verdict, const struct cg_entry *entry,
+                                 const struct cg_wishes *wishes)
+{
+    if (accepts_stale(&verdict, entry, wishes)) {
+        verdict.kind = CG_VERDICT_HIT;
+        verdict.reason = CG_REASON_MAX_STALE;
+        verdict.usable_if_error = verdict.may_validate = false;
+    }
+    bool is_served = verdict.kind == CG_VERDICT_HIT || verdict.kind == CG_VERDICT_STALE;
+    if (is_served && wants_fresher(&verdict, wishes)) {
+        bool was_fresh = verdict.ttl_s >= 0;
+        verdict.kind = CG_VERDICT_MISS;
+        verdict.reason = CG_REASON_CLIENT_FRESHER;
+        verdict.may_validate = can_be_asked_about(entry);
+        /* A fresh answer is better than an error, except where the client ruled it out. */
+        verdict.usable_if_error = was_fresh && !wishes->no_cache;
+    }
+    verdict.refused = wishes->only_if_cached &&
+                      (verdict.kind == CG_VERDICT_MISS || verdict.kind == CG_VERDICT_PASS);
+    return verdict;
 }

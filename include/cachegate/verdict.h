@@ -26,6 +26,10 @@ struct cg_verdict {
     int64_t ttl_s;        /* seconds left, negative when stale */
     bool usable_if_error; /* MISS: expired by time but valid by version, and inside
                              stale-if-error: keep it in case the upstream fails */
+    bool alive;           /* an answer against which only time, or its client's wish, counts */
+    bool may_validate;    /* alive, not usable as it is, and the origin can be asked about it:
+                             conditional.h takes nothing else for a base */
+    bool refused;         /* MISS or PASS, and the client wants nothing from the origin: 504 */
 };
 
 /*
@@ -37,6 +41,15 @@ struct cg_verdict cg_verdict_of(const struct cg_entry *entry, const struct cg_pl
                                 struct cg_str variant, const struct cg_version *versions,
                                 struct cg_epoch epoch, const struct cg_bans *bans, int64_t now_ms);
 
+/*
+ * What the verdict becomes for a client with these wishes (wishes.h): a fresh answer that is too
+ * old for it is a miss, an expired one that it accepts is a hit. `entry` is the one that the
+ * verdict is about. What a write made wrong stays wrong, whatever the client asks for.
+ */
+struct cg_wishes;
+struct cg_verdict cg_verdict_for(struct cg_verdict verdict, const struct cg_entry *entry,
+                                 const struct cg_wishes *wishes);
+
 /* ---- on storing ---- */
 
 struct cg_storable {
@@ -46,6 +59,10 @@ struct cg_storable {
     uint64_t lifetime_ms;
     uint64_t stale_while_revalidate_ms;
     uint64_t stale_if_error_ms;
+    uint64_t keep_ms;   /* after its lifetime, to be validated; 0 without a validator */
+    bool store_expired; /* not `store`, because it is not fresh for a moment (NO_CACHE,
+                           NO_LIFETIME): it may be stored all the same for what an expired answer
+                           is good for; everything here is filled in as for `store` */
     bool must_revalidate;
     struct cg_str vary; /* normalised list, empty without Vary; an encoded answer without Vary is
                            treated as if it said Vary: Accept-Encoding */
@@ -56,9 +73,19 @@ void cg_storable_of(const struct cg_plan *plan, const struct cg_request_facts *f
                     unsigned status, const struct cg_fields *fields, int64_t request_at_ms,
                     int64_t response_at_ms, struct cg_arena *arena,
                     struct cg_storable *ret_storable);
-/* The fields that are stored: without hop-by-hop, Set-Cookie, Age, framing and our own ones. */
+/* For how long after its lifetime a stored answer is good for something. */
+uint64_t cg_storable_after_ms(const struct cg_storable *storable);
+/*
+ * The fields that are stored (RFC 9111 3.1): without hop-by-hop, Set-Cookie, Age, framing and our
+ * own ones, and without those that the origin names in a qualified no-cache or private. Fit for
+ * anybody who may have the answer.
+ */
 bool cg_stored_fields(const struct cg_fields *fields, struct cg_arena *arena,
                       struct cg_fields *ret_fields);
+/* The same where a route keeps them: what is private stays in a partition by user, and what the
+ * route overrides stays too. */
+bool cg_stored_fields_on(const struct cg_route *route, const struct cg_fields *fields,
+                         struct cg_arena *arena, struct cg_fields *ret_fields);
 
 /* ---- what the client is told ---- */
 

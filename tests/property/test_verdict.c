@@ -1,4 +1,5 @@
 #include "cachegate/verdict.h"
+#include "cachegate/wishes.h"
 
 #include <criterion/criterion.h>
 
@@ -18,6 +19,8 @@ static uint64_t random_window(struct seed *seed)
     return seed_below(seed, 3) == 0 ? 0 : seed_below(seed, 100000);
 }
 
+static struct cg_field validator = {CG_STR("etag"), CG_STR("\"a\"")};
+
 /* A lookup that finds a valid entry of some age and windows. */
 static void generate(struct seed *seed, struct cg_bans *bans, struct world *world)
 {
@@ -31,6 +34,8 @@ static void generate(struct seed *seed, struct cg_bans *bans, struct world *worl
         world->versions[i] = (struct cg_version){CG_VERSION_CURRENT, world->entry.tokens[i]};
     }
     world->entry.epoch = cg_bans_epoch(bans);
+    world->entry.status = 200;
+    world->entry.fields = (struct cg_fields){.items = &validator, .count = 1, .capacity = 1};
     world->entry.stored_at_ms = NOW_MS - (int64_t)seed_below(seed, 200000);
     world->entry.initial_age_ms = random_window(seed);
     world->entry.lifetime_ms = random_window(seed);
@@ -131,9 +136,57 @@ Test(verdict, version_dead_entry_is_good_for_nothing_at_any_age)
         generate(&seed, bans, &world);
         disturb(&seed, &world);
         struct cg_verdict verdict = judge(&world, NOW_MS);
-        cr_assert(verdict.kind == CG_VERDICT_PASS ||
-                      (verdict.kind == CG_VERDICT_MISS && !verdict.usable_if_error),
+        cr_assert(!verdict.alive && !verdict.may_validate &&
+                      (verdict.kind == CG_VERDICT_PASS ||
+                       (verdict.kind == CG_VERDICT_MISS && !verdict.usable_if_error)),
                   "CACHEGATE_SEED=%llu, %zu", (unsigned long long)seed.start, round);
     }
+    cg_bans_unref(bans);
+}
+
+static struct cg_wishes random_wishes(struct seed *seed)
+{
+    return (struct cg_wishes){
+        .only_if_cached = seed_below(seed, 4) == 0,
+        .no_cache = seed_below(seed, 4) == 0,
+        .has_max_age = seed_below(seed, 3) == 0,
+        .has_min_fresh = seed_below(seed, 3) == 0,
+        .has_max_stale = seed_below(seed, 3) == 0,
+        .max_age_s = (int64_t)seed_below(seed, 200),
+        .min_fresh_s = (int64_t)seed_below(seed, 100),
+        .max_stale_s = (int64_t)seed_below(seed, 200),
+    };
+}
+
+/* Over ages, wishes and disturbances: a wish never makes a dead entry useful, and never makes one
+ * better with age. */
+Test(verdict, wishes_never_revive_and_never_reward_age)
+{
+    struct seed seed = seed_init();
+    struct cg_bans *bans = cg_bans_create(1);
+    size_t served = 0, refused = 0, accepted = 0;
+    for (size_t round = 0; round < ROUNDS; round++) {
+        struct world world;
+        struct cg_wishes wishes = random_wishes(&seed);
+        generate(&seed, bans, &world);
+        bool disturbed = seed_below(&seed, 2) == 0;
+        if (disturbed)
+            disturb(&seed, &world);
+        struct cg_verdict now = cg_verdict_for(judge(&world, NOW_MS), &world.entry, &wishes);
+        struct cg_verdict later = cg_verdict_for(
+            judge(&world, NOW_MS + (int64_t)seed_below(&seed, 100000)), &world.entry, &wishes);
+        bool is_served = now.kind == CG_VERDICT_HIT || now.kind == CG_VERDICT_STALE;
+        bool is_served_later = later.kind == CG_VERDICT_HIT || later.kind == CG_VERDICT_STALE;
+        cr_assert(!(disturbed && (is_served || now.alive || now.may_validate)),
+                  "CACHEGATE_SEED=%llu, %zu", (unsigned long long)seed.start, round);
+        cr_assert(is_served || !is_served_later, "CACHEGATE_SEED=%llu, %zu",
+                  (unsigned long long)seed.start, round);
+        cr_assert(!(now.refused && is_served));
+        served += is_served;
+        refused += now.refused;
+        accepted += now.reason == CG_REASON_MAX_STALE;
+    }
+    cr_expect(served > ROUNDS / 100 && refused > ROUNDS / 100 && accepted > ROUNDS / 100,
+              "%zu %zu %zu", served, refused, accepted);
     cg_bans_unref(bans);
 }

@@ -11,7 +11,7 @@ static struct cg_plan plan;
 static void setup(void)
 {
     cg_arena_init(&arena, 1 << 22);
-    route = (struct cg_route){.ttl_ms = 300000, .scope_user = true};
+    route = (struct cg_route){.ttl_ms = 300000, .scope_user = true, .wishes = CG_WISHES_DEFAULT};
     plan = (struct cg_plan){.kind = CG_PLAN_LOOKUP, .route = &route};
 }
 
@@ -155,9 +155,7 @@ Test(storable, prohibitions_of_the_origin_stand_until_the_rule_overrides_them_by
         {"cache-control: max-age=9\ncache-control: no-store\n", CG_REASON_NO_STORE,
          CG_OVERRIDE_NO_STORE},
         {"cache-control: private\n", CG_REASON_PRIVATE, CG_OVERRIDE_PRIVATE},
-        {"cache-control: private=\"x-a\"\n", CG_REASON_PRIVATE, CG_OVERRIDE_PRIVATE},
         {"cache-control: no-cache\n", CG_REASON_NO_CACHE, CG_OVERRIDE_NO_CACHE},
-        {"cache-control: no-cache=\"x-a\"\n", CG_REASON_NO_CACHE, CG_OVERRIDE_NO_CACHE},
         {"set-cookie: a=b\n", CG_REASON_SET_COOKIE, CG_OVERRIDE_SET_COOKIE},
         {"vary: *\n", CG_REASON_VARY_ANY, CG_OVERRIDE_VARY},
         {"vary: accept, *\n", CG_REASON_VARY_ANY, CG_OVERRIDE_VARY},

@@ -114,6 +114,41 @@ Test(verdict, age_decides_among_what_is_valid)
         cr_expect_eq(verdict.ttl_s, rows[i].ttl_s, "%s: %lld", rows[i].name,
                      (long long)verdict.ttl_s);
         cr_expect_eq(verdict.usable_if_error, rows[i].usable_if_error, "%s", rows[i].name);
+        cr_expect(verdict.alive, "%s: only time counts against it", rows[i].name);
+    }
+}
+
+Test(verdict, expired_answer_may_be_validated_where_the_origin_can_be_asked_about_it)
+{
+    static const struct {
+        const char *clause;
+        struct cg_field field;
+        unsigned status;
+        bool may_validate;
+    } rows[] = {
+        {"RFC 9111 4.3.1 tag", {CG_STR("etag"), CG_STR("\"a\"")}, 200, true},
+        {"RFC 9111 4.3.1 date",
+         {CG_STR("last-modified"), CG_STR("Sun, 06 Nov 1994 08:49:37 GMT")},
+         200,
+         true},
+        {"no validator", {CG_STR("x"), CG_STR("y")}, 200, false},
+        {"malformed", {CG_STR("etag"), CG_STR("a")}, 200, false},
+        {"RFC 9110 13.2.1 only 2xx", {CG_STR("etag"), CG_STR("\"a\"")}, 404, false},
+        {"RFC 9110 13.2.1 only 2xx", {CG_STR("etag"), CG_STR("\"a\"")}, 203, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cg_field field = rows[i].field;
+        entry.fields = (struct cg_fields){.items = &field, .count = 1, .capacity = 1};
+        entry.status = rows[i].status;
+        cr_expect_eq(judge_at(STORED_AT + LIFETIME).may_validate, rows[i].may_validate,
+                     "in its stale window: %s", rows[i].clause);
+        cr_expect_eq(judge_at(STORED_AT + 10 * LIFETIME).may_validate, rows[i].may_validate, "%s",
+                     rows[i].clause);
+        cr_expect_not(judge_at(STORED_AT).may_validate, "still fresh: %s", rows[i].clause);
+        versions[1].token.bytes[0] ^= 1;
+        struct cg_verdict dead = judge_at(STORED_AT + 10 * LIFETIME);
+        versions[1].token.bytes[0] ^= 1;
+        cr_expect_not(dead.alive || dead.may_validate, "CONSISTENCY row 4: %s", rows[i].clause);
     }
 }
 
