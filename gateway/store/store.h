@@ -69,6 +69,8 @@ struct cg_store_health {
     bool available;
     double latency_ms;   /* of the last operation measured; 0 for memory */
     const char *breaker; /* "closed", "open", "half-open" */
+    /* "up" or "down": whether changes are pushed (near_watch.h); NULL where nobody asks for it */
+    const char *tracking;
     uint64_t journal;    /* purges that were not delivered yet */
 };
 
@@ -104,8 +106,6 @@ struct cg_store_port {
     /* Appends open patterns to the ban list and moves the epoch, at once. */
     void (*ban)(struct cg_store *store, const struct cg_ban *bans, size_t count,
                 cg_store_done_fn answer, void *owner);
-    /* "up" or "down": whether changes are pushed (near_watch.h); NULL where nobody asks for it */
-    const char *tracking;
     void (*flush)(struct cg_store *store, cg_store_done_fn answer, void *owner);
     /* Whether a purge sent now would be acknowledged, as far as is known without asking. */
     bool (*reachable)(struct cg_store *store);
