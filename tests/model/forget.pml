@@ -8,6 +8,10 @@
  * outcome is known, and versions.pml has them. A server that is cut off from its replicas is
  * trusted no longer by the time that another is promoted (row 11: a heartbeat that is replicated);
  * that much is assumed here.
+ *
+ * A gateway that lost sight of its server for so long that it may have been replaced and come back
+ * takes it for strange, unless another gateway has believed this same server all the while: its
+ * lease there is live, and no lease lives as long as a failover takes.
  */
 #define NONE 0
 #define NOTHING 255
@@ -31,6 +35,7 @@ byte primary = 0; /* the one that can be reached */
 
 byte connected_to[2];
 byte last_trusted[2];
+bool is_live[2]; /* its lease, on the server that can be reached */
 
 /* What is not looked at any more makes no difference, and fewer states. */
 inline wipe(which)
@@ -53,6 +58,26 @@ inline copy(from, to)
     record[to] = record[from]
 }
 
+inline lose_sight()
+{
+    connected_to[0] = NONE;
+    connected_to[1] = NONE;
+#ifndef TRUST_SURVIVES_A_LAPSE
+    last_trusted[0] = NONE;
+    last_trusted[1] = NONE;
+#endif
+#ifndef LEASES_OUTLIVE_A_FAILOVER
+    is_live[0] = false;
+    is_live[1] = false
+#endif
+}
+
+/* A gateway by itself loses its connection for long, or ends and starts anew. */
+proctype accident()
+{
+    atomic { connected_to[1] = NONE; last_trusted[1] = NONE }
+}
+
 proctype environment()
 {
     atomic { copy(0, SNAPSHOT) };
@@ -70,18 +95,12 @@ proctype environment()
            copy(SNAPSHOT, 1);
            wipe(SNAPSHOT);
            primary = 1;
-           connected_to[0] = NONE;
-           connected_to[1] = NONE;
-#ifndef TRUST_SURVIVES_A_LAPSE
-           last_trusted[0] = NONE;
-           last_trusted[1] = NONE;
-#endif
+           lose_sight()
        };
        d_step {
            primary = 0;
            wipe(1);
-           connected_to[0] = NONE;
-           connected_to[1] = NONE
+           lose_sight()
        }
 #endif
     fi
@@ -106,7 +125,9 @@ inline bump()
 #elif defined(ONLY_THE_RECORD_COUNTS)
 #define IS_STRANGE (record[primary] != id[primary])
 #else
-#define IS_STRANGE (record[primary] != id[primary] || last_trusted[me] != id[primary])
+#define IS_NEWS (last_trusted[me] != id[primary])
+#define IS_VOUCHED_FOR (last_trusted[me] == NONE && is_live[1 - me])
+#define IS_STRANGE (record[primary] != id[primary] || (IS_NEWS && !IS_VOUCHED_FOR))
 #endif
 
 /* A connection is trusted once the server was looked at, and the epoch bumped where need be. */
@@ -121,6 +142,7 @@ inline connect()
     fi;
 #endif
     last_trusted[me] = id[primary];
+    is_live[me] = true;
     connected_to[me] = id[primary]
 }
 
@@ -199,7 +221,8 @@ init
         /* The gateways have been here before, or start now. */
         if
         :: connected_to[0] = 1; last_trusted[0] = 1;
-           connected_to[1] = 1; last_trusted[1] = 1
+           connected_to[1] = 1; last_trusted[1] = 1;
+           is_live[0] = true; is_live[1] = true
         :: skip
         fi;
         /* A read long ago may have stored the first state. */
@@ -211,6 +234,7 @@ init
         run reader(1, 0);
         run reader(1, 1);
         run writer(0);
+        run accident();
         run environment()
     }
 }
