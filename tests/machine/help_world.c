@@ -8,6 +8,7 @@
 #include "cachegate/seal.h"
 #include "gateway/config/tree.h"
 #include "gateway/store/memory.h"
+#include "gateway/store/outage_memory.h"
 
 #define OWNER(type, member, pointer) ((type *)((char *)(pointer)-offsetof(type, member)))
 
@@ -689,12 +690,21 @@ struct world *world_create(const char *rules_yaml)
     return world;
 }
 
+void world_stands_in(struct world *world, uint32_t ttl_ms)
+{
+    world->outage = cg_outage_memory_create(8 << 20, world->ruleset->lifetime_max_ms, ttl_ms, 1147);
+    world->machine.store = cg_outage_memory_open(world->outage, &world->store, &world->clock);
+}
+
 void world_destroy(struct world *world)
 {
     world_reap(world);
     CG_ASSERT(world->operation_count == 0);
     CG_ASSERT(world->timer_count == 0);
     cg_machine_fini(&world->machine);
+    if (world->outage != NULL)
+        cg_outage_memory_close(world->machine.store);
+    cg_outage_memory_destroy(world->outage);
     for (size_t i = 0; i < world->client_count; i++) {
         CG_ASSERT(world->clients[i]->gone || world->clients[i]->request == NULL);
         cg_arena_fini(&world->clients[i]->arena);

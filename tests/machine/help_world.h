@@ -66,8 +66,9 @@ struct world {
     struct cg_store_port port;   /* the store's; `seals` may be set before anything is asked */
     struct cg_blob *last_filled; /* reference: what the last fill brought, under which key */
     struct cg_key last_key;
-    void *memory;           /* the memory store */
-    struct cg_store *inner; /* its handle */
+    void *memory;                    /* the memory store */
+    struct cg_store *inner;          /* its handle */
+    struct cg_outage_memory *outage; /* NULL: nothing stands in for the store */
     enum world_store_mode store_mode;
     bool store_down;                        /* every operation answers UNAVAILABLE */
     int64_t hold_until_ms;                  /* in lease mode; INT64_MAX: refuse */
@@ -87,6 +88,8 @@ struct world {
 };
 
 struct world *world_create(const char *rules_yaml);
+/* Before anything is asked: as store.on_outage: memory. */
+void world_stands_in(struct world *world, uint32_t ttl_ms);
 /* Everything must have come to rest: no live request, flight or timer. */
 void world_destroy(struct world *world);
 

@@ -1,5 +1,6 @@
 /*
- * Random schedules of reads, writes and a store that is away, or comes and goes: the places are
+ * Random schedules of reads, writes and a store that is away, or comes and goes, with and without
+ * entries in memory meanwhile: the places are
  * never exceeded, nobody is refused while the queue has room, and no read that starts after a write
  * was answered shows the state before it. CACHEGATE_SEED replays one schedule.
  */
@@ -22,7 +23,7 @@ struct play {
     struct world_random random;
     long state[RESOURCES], answered[RESOURCES];
     bool always_down;
-    unsigned long reads, shared, crowded, violations;
+    unsigned long reads, hits, shared, crowded, violations;
 };
 
 static struct play *current;
@@ -108,6 +109,7 @@ static void check(struct play *play, struct world_client *client)
         return;
     }
     play->reads++;
+    play->hits += strstr(world_field(client, "cache-status"), "; hit") != NULL;
     play->shared += strstr(world_field(client, "cache-status"), "collapsed") != NULL;
     play->violations += shown < client->tag;
 }
@@ -182,6 +184,8 @@ static void play_once(uint64_t seed, struct play *play)
     play->world->on_asked = on_asked;
     play->always_down = seed % 2 == 0;
     play->world->store_down = play->always_down;
+    if (seed / 2 % 2 == 1)
+        world_stands_in(play->world, 5000);
     play->world->store_mode = (enum world_store_mode)(seed % 3);
     memset(play->state, 0, sizeof(play->state));
     memset(play->answered, 0, sizeof(play->answered));
@@ -207,6 +211,7 @@ Test(outage_schedules, keep_the_cap_and_the_promise)
     }
     if (one == NULL) {
         cr_assert_gt(play.reads, 10000u);
+        cr_assert_gt(play.hits, 2000u);
         cr_assert_gt(play.shared, 500u);
         cr_assert_gt(play.crowded, 100u);
     }
