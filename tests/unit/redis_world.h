@@ -62,12 +62,17 @@ static void world_disarm(struct cg_clock *clock, struct cg_timer *timer)
     cg_timer_disarm(world.timers, timer);
 }
 
+/* More that turns with the loop. */
+static void (*world_hook)(void);
+
 static const struct cg_clock_port world_clock_port = {world_now, world_arm, world_disarm};
 
 static void world_turn(void)
 {
     h2o_evloop_run(world.context.loop, (int32_t)cg_clock_wait_ms(world.timers, 20));
     cg_clock_run(world.timers);
+    if (world_hook != NULL)
+        world_hook();
 }
 
 /* The bound is for broken code only. */
