@@ -5,7 +5,7 @@
 #include "gateway/front/server.h"
 #include "gateway/store/delays.h"
 #include "gateway/store/memory.h"
-#include "gateway/store/redis_store.h"
+#include "gateway/store/redis_near.h"
 #include "gateway/upstream/origin.h"
 
 #include <malloc.h>
@@ -21,9 +21,10 @@
 struct gateway {
     const struct cg_settings *settings;
     struct cg_memory *memory; /* NULL with Redis */
-    struct cg_redis *redis;   /* NULL without */
-    struct cg_upstreams *upstreams;
     struct cg_book *book;
+    struct cg_redis *redis;     /* NULL without */
+    struct cg_redis_near *near; /* in front of it */
+    struct cg_upstreams *upstreams;
     struct cg_server_hooks hooks;
     struct cg_server *server;
     struct cg_admin *admin; /* NULL: none is configured */
@@ -35,14 +36,14 @@ static struct cg_store *open_driver(struct gateway *gateway, struct st_h2o_conte
                                     struct cg_clock *clock)
 {
     if (gateway->redis != NULL)
-        return cg_redis_open(gateway->redis, context, clock);
+        return cg_redis_near_open(gateway->near, context, clock);
     return cg_memory_open(gateway->memory, clock);
 }
 
 static void close_driver(struct gateway *gateway, struct cg_store *store)
 {
     if (gateway->redis != NULL)
-        cg_redis_close(store);
+        cg_redis_near_close(gateway->near, store);
     else
         cg_memory_close(store);
 }
@@ -112,7 +113,10 @@ static bool make_store(struct gateway *gateway, const struct cg_settings *settin
     uint64_t random;
     if (settings->redis_url != NULL) {
         gateway->redis = cg_redis_create(settings, error);
-        return gateway->redis != NULL;
+        if (gateway->redis == NULL)
+            return false;
+        gateway->near = cg_redis_near_create(settings, gateway->redis, gateway->book);
+        return true;
     }
     CG_ASSERT(RAND_bytes((unsigned char *)&random, sizeof random) == 1);
     gateway->memory =
@@ -124,12 +128,12 @@ static bool start(struct gateway *gateway, const struct cg_settings *settings)
 {
     char *error = NULL;
     gateway->settings = settings;
+    gateway->book = cg_book_create(settings->ruleset->route_count);
     if (!make_store(gateway, settings, &error))
         return fail("redis", error);
     gateway->upstreams = cg_upstreams_create(settings, &error);
     if (gateway->upstreams == NULL)
         return fail("upstream", error);
-    gateway->book = cg_book_create(settings->ruleset->route_count);
     gateway->hooks = (struct cg_server_hooks){
         .owner = gateway,
         .store_open = open_store,
@@ -161,11 +165,12 @@ static void end(struct gateway *gateway)
     gateway->admin = cg_admin_stop(gateway->admin); /* it looks at the server */
     if (gateway->server != NULL)
         gateway->server = cg_server_stop(gateway->server);
-    gateway->book = cg_book_destroy(gateway->book);
     if (gateway->upstreams != NULL)
         gateway->upstreams = cg_upstreams_destroy(gateway->upstreams);
     gateway->memory = cg_memory_destroy(gateway->memory);
+    gateway->near = cg_redis_near_destroy(gateway->near);
     gateway->redis = cg_redis_destroy(gateway->redis);
+    gateway->book = cg_book_destroy(gateway->book);
 }
 
 static void log_ready(const struct gateway *gateway)
