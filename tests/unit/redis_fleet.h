@@ -125,8 +125,10 @@ static void fleet_exec(const struct fleet_server *server)
                                   server->directory, "--logfile", log};
     for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++)
         arguments[count++] = common[i];
-    const char *const data[] = {"--save", "", "--repl-diskless-sync-delay", "0"};
-    for (size_t i = 0; i < 4 && !server->sentinel; i++)
+    /* jemalloc's own thread would wait for a time that never comes, in a circle. */
+    const char *const data[] = {
+        "--save", "", "--repl-diskless-sync-delay", "0", "--jemalloc-bg-thread", "no"};
+    for (size_t i = 0; i < 6 && !server->sentinel; i++)
         arguments[count++] = data[i];
     const char *const cluster[] = {"--cluster-enabled", "yes", "--cluster-port", bus_port};
     for (size_t i = 0; i < 4 && server->cluster; i++)

@@ -115,12 +115,23 @@ static bool server_answers(void)
 /* `options`: more of redis-server's arguments, NULL at the end. */
 __attribute__((unused)) static void start_server(const char *const *options)
 {
+    /* jemalloc's own thread would wait for a time that never comes, in a circle. */
     const char *arguments[REDIS_ARGUMENTS_MAX] = {
-        "redis-server",    "--port",     "0",       "--unixsocket",
-        world.socket_path, "--save",     "",        "--dir",
-        world.directory,   "--loglevel", "warning",
+        "redis-server",
+        "--port",
+        "0",
+        "--unixsocket",
+        world.socket_path,
+        "--save",
+        "",
+        "--dir",
+        world.directory,
+        "--loglevel",
+        "warning",
+        "--jemalloc-bg-thread",
+        "no",
     };
-    size_t count = 11;
+    size_t count = 13;
     for (size_t i = 0; options != NULL && options[i] != NULL; i++)
         arguments[count++] = options[i];
     char clock[96];
