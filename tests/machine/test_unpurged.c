@@ -275,6 +275,24 @@ Test(unpurged, lease_ends_early_when_the_purge_is_delivered)
     world_destroy(world);
 }
 
+/* An answer without a body is held whole: what was marked is purged at the end only. */
+Test(unpurged, what_was_to_end_with_the_marks_is_purged_again_too)
+{
+    struct world *world = create(CG_UNPURGEABLE_LEASE);
+    stored(world, "/items/5");
+    world->store_down = true;
+    world->hold_until_ms = world->now_ms + LEASE_MS;
+    struct world_client *writer = writes(world, "/items/5");
+    world_origin_answers(world_asked(world), 204, NULL, "");
+    world_time_passes(world, 1000);
+    cr_assert_not(writer->begun);
+    world->store_down = false;
+    world_time_passes(world, 200);
+    cr_assert(world_got(writer, 204, "", NULL));
+    cr_assert_not(hits(world, "/items/5"));
+    world_destroy(world);
+}
+
 Test(unpurged, lease_that_nobody_honours_any_more_refuses)
 {
     struct world *world = create(CG_UNPURGEABLE_LEASE);
