@@ -99,6 +99,22 @@ static unsigned count_loops_alive(void *owner, uint32_t within_ms)
     return cg_server_loops_alive(gateway->server, within_ms);
 }
 
+/* What the gateways on one Redis add up. */
+static void read_counters(void *owner, uint64_t ret_counters[CG_FLEET_COUNTERS])
+{
+    static const enum cg_metric metrics[CG_FLEET_COUNTERS] = {
+        [CG_FLEET_HITS] = CG_METRIC_HITS,
+        [CG_FLEET_MISSES] = CG_METRIC_MISSES,
+        [CG_FLEET_STALE_HITS] = CG_METRIC_STALE_HITS,
+        [CG_FLEET_SETS] = CG_METRIC_SETS,
+        [CG_FLEET_DELETES] = CG_METRIC_DELETES,
+        [CG_FLEET_BANS] = CG_METRIC_BANS,
+    };
+    const struct gateway *gateway = owner;
+    for (size_t i = 0; i < CG_FLEET_COUNTERS; i++)
+        ret_counters[i] = cg_book_sum(gateway->book, metrics[i]);
+}
+
 /* ---- start and end ---- */
 
 static bool fail(const char *what, char *error)
@@ -131,6 +147,8 @@ static bool start(struct gateway *gateway, const struct cg_settings *settings)
     gateway->book = cg_book_create(settings->ruleset->route_count);
     if (!make_store(gateway, settings, &error))
         return fail("redis", error);
+    if (gateway->redis != NULL)
+        cg_redis_count(gateway->redis, read_counters, gateway);
     gateway->upstreams = cg_upstreams_create(settings, &error);
     if (gateway->upstreams == NULL)
         return fail("upstream", error);

@@ -14,26 +14,51 @@ static json_t *hit_rate(uint64_t hits, uint64_t misses)
     return json_real(asked == 0 ? 0 : (double)(hits * 10000 / asked) / 100);
 }
 
+/* To two digits. */
+static json_t *megabytes(uint64_t bytes)
+{
+    return json_real((double)(bytes * 100 / (1 << 20)) / 100);
+}
+
 /* What statistics and health have in common. */
-static void set_counts(json_t *object, const struct cg_admin *admin)
+static void set_counts(json_t *object, const struct cg_admin *admin,
+                       const struct cg_store_stats *store)
 {
     struct cg_book *book = admin->world.book;
-    struct cg_store_stats store = {0};
     uint64_t hits = cg_book_sum(book, CG_METRIC_HITS);
     uint64_t misses = cg_book_sum(book, CG_METRIC_MISSES);
-    admin->store->port->stats(admin->store, &store);
     json_object_set_new(object, "enabled", json_boolean(admin->world.settings->cache_enabled));
     set_count(object, "hits", hits);
     set_count(object, "misses", misses);
     set_count(object, "sets", cg_book_sum(book, CG_METRIC_SETS));
     set_count(object, "deletes", cg_book_sum(book, CG_METRIC_DELETES));
     json_object_set_new(object, "hit_rate", hit_rate(hits, misses));
-    set_count(object, "keys", store.entries);
-    json_object_set_new(object, "size_mb",
-                        json_real((double)(store.entry_bytes * 100 / (1 << 20)) / 100));
+    set_count(object, "keys", store->entries);
+    json_object_set_new(object, "size_mb", megabytes(store->entry_bytes));
 }
 
-static json_t *list_routes(const struct cg_admin *admin)
+/* Of all gateways on the store, since it began to count. */
+static json_t *describe_fleet(const struct cg_store_fleet *fleet)
+{
+    static const char *const names[CG_FLEET_COUNTERS] = {
+        [CG_FLEET_HITS] = "hits",
+        [CG_FLEET_MISSES] = "misses",
+        [CG_FLEET_STALE_HITS] = "stale_hits",
+        [CG_FLEET_SETS] = "sets",
+        [CG_FLEET_DELETES] = "deletes",
+        [CG_FLEET_BANS] = "bans",
+    };
+    json_t *object = json_object();
+    for (size_t i = 0; i < CG_FLEET_COUNTERS; i++)
+        set_count(object, names[i], fleet->counters[i]);
+    json_object_set_new(object, "hit_rate",
+                        hit_rate(fleet->counters[CG_FLEET_HITS], fleet->counters[CG_FLEET_MISSES]));
+    set_count(object, "keys", fleet->keys);
+    json_object_set_new(object, "age_s", json_real((double)(fleet->age_ms / 100) / 10));
+    return object;
+}
+
+static json_t *list_routes(const struct cg_admin *admin, const struct cg_store_fleet *fleet)
 {
     const struct cg_ruleset *ruleset = admin->world.settings->ruleset;
     struct cg_book *book = admin->world.book;
@@ -49,6 +74,8 @@ static json_t *list_routes(const struct cg_admin *admin)
         set_count(object, "misses", misses);
         set_count(object, "sets", cg_book_sum_route(book, i, CG_ROUTE_SETS));
         json_object_set_new(object, "hit_rate", hit_rate(hits, misses));
+        if (fleet != NULL && i < fleet->route_count)
+            set_count(object, "keys", fleet->route_keys[i]);
         json_array_append_new(routes, object);
     }
     return routes;
@@ -69,8 +96,10 @@ void cg_admin_stats(const struct cg_admin_call *call)
 {
     const struct cg_admin *admin = call->admin;
     struct cg_book *book = admin->world.book;
+    struct cg_store_stats store = {0};
     json_t *object = json_object();
-    set_counts(object, admin);
+    admin->store->port->stats(admin->store, &store);
+    set_counts(object, admin, &store);
     set_count(object, "requests", cg_book_sum(book, CG_METRIC_REQUESTS));
     set_count(object, "stale_hits", cg_book_sum(book, CG_METRIC_STALE_HITS));
     set_count(object, "passes", cg_book_sum(book, CG_METRIC_PASSES));
@@ -81,21 +110,56 @@ void cg_admin_stats(const struct cg_admin_call *call)
     set_count(object, "uptime_s", (uint64_t)(cg_clock_monotonic_ms() - admin->started_ms) / 1000);
     json_object_set_new(object, "version", json_string(CACHEGATE_VERSION));
     json_object_set_new(object, "reasons", list_reasons(admin));
-    json_object_set_new(object, "routes", list_routes(admin));
+    if (store.fleet != NULL)
+        json_object_set_new(object, "fleet", describe_fleet(store.fleet));
+    json_object_set_new(object, "routes", list_routes(admin, store.fleet));
     cg_admin_answer(call->request, 200, object);
+}
+
+static json_t *list_servers(const struct cg_store_health *health)
+{
+    json_t *servers = json_array();
+    for (size_t i = 0; i < health->server_count; i++) {
+        const struct cg_store_server *server = &health->servers[i];
+        json_t *object = json_object();
+        json_object_set_new(object, "address", cg_admin_json_text(cg_str_from(server->address)));
+        json_object_set_new(object, "connected", json_boolean(server->connected));
+        json_object_set_new(object, "breaker", json_string(server->breaker));
+        json_array_append_new(servers, object);
+    }
+    return servers;
+}
+
+/* What only stores have that are servers. */
+static void set_servers(json_t *object, const struct cg_store_health *health,
+                        const struct cg_store_fleet *fleet)
+{
+    if (health->server_count > 0)
+        json_object_set_new(object, "servers", list_servers(health));
+    if (fleet == NULL)
+        return;
+    json_object_set_new(object, "memory_mb", megabytes(fleet->memory_bytes));
+    if (fleet->memory_max_bytes > 0)
+        json_object_set_new(object, "memory_max_mb", megabytes(fleet->memory_max_bytes));
 }
 
 void cg_admin_health(const struct cg_admin_call *call)
 {
     const struct cg_admin *admin = call->admin;
     struct cg_store_health health = {.backend = "unknown", .breaker = "closed"};
+    struct cg_store_stats store = {0};
     admin->store->port->health(admin->store, &health);
+    admin->store->port->stats(admin->store, &store);
     json_t *object = json_object();
     json_object_set_new(object, "status", json_string(health.available ? "ok" : "degraded"));
+    if (!health.available && health.why != NULL)
+        json_object_set_new(object, "why", json_string(health.why));
     json_object_set_new(object, "backend", json_string(health.backend));
     json_object_set_new(object, "latency_ms", json_real(health.latency_ms));
     json_object_set_new(object, "breaker", json_string(health.breaker));
-    set_counts(object, admin);
+    set_count(object, "journal", health.journal);
+    set_servers(object, &health, store.fleet);
+    set_counts(object, admin, &store);
     cg_admin_answer(call->request, 200, object); /* degraded is no failure: requests are served */
 }
 

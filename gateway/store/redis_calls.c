@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "cachegate/assert.h"
+#include "cachegate/redis_map.h"
 #include "cachegate/version_value.h"
 #include "gateway/base/clock.h"
 #include "gateway/store/redis_parts.h"
@@ -145,7 +146,30 @@ static void on_filled(void *owner, size_t index, const redisReply *reply)
     (void)index;
     call->full = cg_redis_is_full(reply);
     call->failed = cg_redis_is_error(reply);
+    if (!call->failed)
+        cg_redis_stats_filled(call->handle->redis->stats, call->route,
+                              cg_now_ms(call->handle->clock), call->lives_ms, call->replaced_ms);
     cg_redis_call_step(call);
+}
+
+/* So that what is overwritten is not counted twice. */
+static void on_replaced(void *owner, size_t index, const redisReply *reply)
+{
+    struct cg_redis_call *call = owner;
+    (void)index;
+    if (reply != NULL && reply->type == REDIS_REPLY_INTEGER)
+        call->replaced_ms = reply->integer;
+    cg_redis_call_step(call);
+}
+
+static void ask_replaced(struct cg_redis_call *call, struct cg_str entry_key)
+{
+    struct cg_redis_words words = {0};
+    if (!cg_redis_stats_on(call->handle->redis->stats))
+        return;
+    cg_redis_words_add(&words, CG_STR("PTTL"));
+    cg_redis_words_add(&words, entry_key);
+    cg_redis_call_send(call, CG_REDIS_READS, entry_key, &words, on_replaced, 0);
 }
 
 static void redis_fill(struct cg_store *store, const struct cg_key *key, struct cg_blob *entry,
@@ -165,8 +189,11 @@ static void redis_fill(struct cg_store *store, const struct cg_key *key, struct 
         lifetime_ms = longest_ms;
     /* Redis keeps a key through the millisecond in which it expires. */
     lifetime_ms = lifetime_ms > 1 ? lifetime_ms - 1 : 1;
-    cg_redis_words_add(&words, CG_STR("SET"));
     struct cg_str entry_key = cg_redis_entry_key(handle->redis, key, name);
+    call->lives_ms = lifetime_ms;
+    call->route = key->route;
+    ask_replaced(call, entry_key);
+    cg_redis_words_add(&words, CG_STR("SET"));
     cg_redis_words_add(&words, entry_key);
     cg_redis_words_add(&words, cg_blob_str(entry));
     cg_redis_words_add(&words, CG_STR("PX"));
@@ -234,12 +261,15 @@ static void redis_flush(struct cg_store *store, cg_store_done_fn answer, void *o
 
 /* ---- what is reported ---- */
 
-/* Entries and versions are not counted yet: only Redis knows them, and only by scanning. */
 static void redis_stats(struct cg_store *store, struct cg_store_stats *ret_stats)
 {
-    const struct cg_redis_handle *handle = handle_of(store);
-    *ret_stats =
-        (struct cg_store_stats){.bans = handle->bans == NULL ? 0 : cg_bans_count(handle->bans)};
+    struct cg_redis_handle *handle = handle_of(store);
+    const struct cg_store_fleet *fleet = cg_redis_reporter_fleet(handle->reporter);
+    *ret_stats = (struct cg_store_stats){
+        .entries = fleet == NULL ? 0 : fleet->keys,
+        .bans = handle->bans == NULL ? 0 : cg_bans_count(handle->bans),
+        .fleet = fleet,
+    };
 }
 
 static bool all_ready(const struct cg_redis_handle *handle)
@@ -267,15 +297,49 @@ static const char *breaker_of(const struct cg_redis_handle *handle)
     return cg_breaker_name(worst);
 }
 
+/* What stands in the way, nearest cause first. */
+static const char *why_not(const struct cg_redis_handle *handle)
+{
+    if (handle->node_count == 0)
+        return "it is not known yet which servers there are";
+    for (size_t i = 0; i < handle->node_count; i++)
+        if (!handle->nodes[i]->greeted)
+            return "a server is not connected";
+    for (size_t i = 0; i < handle->node_count; i++)
+        if (handle->nodes[i]->breaker.state != CG_BREAKER_CLOSED)
+            return "a server does not answer";
+    if (!handle->trusted)
+        return "what the servers hold was not yet checked for being ours";
+    return all_ready(handle) ? NULL : "purges wait to be delivered";
+}
+
+static void list_servers(const struct cg_redis_handle *handle, struct cg_store_health *health)
+{
+    _Static_assert((int)CG_STORE_SERVERS_MAX >= (int)CG_REDIS_SHARDS_MAX, "all have room");
+    _Static_assert((int)CG_STORE_SERVER_TEXT >= (int)CG_REDIS_ADDRESS_TEXT_MAX, "and their names");
+    for (size_t i = 0; i < handle->node_count; i++) {
+        const struct cg_redis_node *node = handle->nodes[i];
+        struct cg_store_server *server = &health->servers[health->server_count++];
+        char room[CG_REDIS_ADDRESS_TEXT_MAX];
+        (void)snprintf(server->address, sizeof(server->address), "%s",
+                       cg_redis_address_text(&node->address, room));
+        server->connected = node->greeted;
+        server->breaker = cg_breaker_name(node->breaker.state);
+    }
+}
+
 static void redis_health(struct cg_store *store, struct cg_store_health *ret_health)
 {
-    const struct cg_redis_handle *handle = handle_of(store);
-    *ret_health = (struct cg_store_health){
-        .backend = "redis",
-        .available = all_ready(handle),
-        .latency_ms = handle->latency_ms,
-        .breaker = breaker_of(handle),
-    };
+    struct cg_redis_handle *handle = handle_of(store);
+    const struct cg_store_fleet *fleet = cg_redis_reporter_fleet(handle->reporter);
+    memset(ret_health, 0, sizeof(*ret_health));
+    ret_health->backend = "redis";
+    ret_health->available = all_ready(handle);
+    /* A handle that is seldom used knows less than the reports do. */
+    ret_health->latency_ms = fleet == NULL ? handle->latency_ms : fleet->latency_ms;
+    ret_health->breaker = breaker_of(handle);
+    ret_health->why = why_not(handle);
+    list_servers(handle, ret_health);
 }
 
 const struct cg_store_port cg_redis_port = {

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "gateway/store/redis_node.h"
+#include "gateway/store/redis_stats.h"
 #include "gateway/store/redis_store.h"
 #include "gateway/store/redis_topology.h"
 
@@ -42,6 +43,7 @@ struct cg_redis {
     const struct cg_settings *settings;
     struct cg_redis_peer peer;
     struct cg_redis_script version_script, epoch_script;
+    struct cg_redis_stats *stats; /* owned */
     struct cg_str namespace;
     struct cg_str *route_names; /* owned, as they stand in keys, with a colon */
     char **route_texts;         /* owned: their bytes */
@@ -76,7 +78,9 @@ struct cg_redis_handle {
     bool fetching_bans;
     struct cg_epoch list_epoch; /* of the fetch */
     bool list_epoch_known;
+    size_t list_fetch; /* which one it is */
     struct cg_timer delivery;
+    struct cg_redis_reporter *reporter; /* owned; NULL: statistics are off */
     double latency_ms;
     uint8_t random[256]; /* unused random bytes from random_used on */
     size_t random_used;
@@ -112,7 +116,9 @@ struct cg_redis_call {
     const bool *renew; /* of a release, else NULL */
     enum cg_redis_change change;
     struct cg_writer writer;
-    uint64_t lives_ms; /* of a mark */
+    uint64_t lives_ms;   /* of a mark, or of a fill */
+    uint32_t route;      /* of a fill */
+    int64_t replaced_ms; /* of a fill: how long what it replaces had to live; 0: there was none */
     uint64_t unwaited; /* nodes, by bit, that got a change and were not asked for replicas since */
     bool has_epoch;
     struct cg_store_view view;

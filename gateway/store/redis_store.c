@@ -34,6 +34,8 @@ struct cg_redis *cg_redis_create(const struct cg_settings *settings, char **ret_
     cg_redis_number(longest_ms + margin_ms, redis->lifetime_ms);
     cg_redis_keys_init(redis);
     cg_redis_scripts_init(redis);
+    redis->stats =
+        cg_redis_stats_create(redis->route_names, redis->route_count, settings->store_stats_ms);
     cg_redis_pending_init(redis);
     cg_redis_trust_init(redis);
     return redis;
@@ -44,11 +46,17 @@ struct cg_redis *cg_redis_destroy(struct cg_redis *redis)
     if (redis == NULL)
         return NULL;
     cg_redis_pending_fini(redis);
+    cg_redis_stats_destroy(redis->stats);
     cg_redis_keys_fini(redis);
     cg_redis_peer_fini(&redis->peer);
     cg_redis_trust_fini(redis);
     free(redis);
     return NULL;
+}
+
+void cg_redis_count(struct cg_redis *redis, cg_redis_counted_fn counted, void *owner)
+{
+    cg_redis_stats_source(redis->stats, counted, owner);
 }
 
 /* ---- nodes ---- */
@@ -118,7 +126,8 @@ static void on_map(void *owner, const struct cg_redis_map *map)
     handle->node_count = map->shard_count;
     handle->one_shard = map->shard_count == 1 && handle->redis->peer.url.form != CG_REDIS_CLUSTER;
     memcpy(handle->owners, map->owners, sizeof(handle->owners));
-    if (kept == before_count && kept == map->shard_count)
+    bool same = kept == before_count && kept == map->shard_count;
+    if (same && handle->trusted)
         return;
     handle->greetings++;
     cg_redis_handle_distrust(handle);
@@ -159,6 +168,7 @@ struct cg_store *cg_redis_open(struct cg_redis *redis, struct st_h2o_context_t *
         .on_doubt = on_node_doubt,
         .owner = handle,
     };
+    handle->reporter = cg_redis_reporter_create(handle);
     handle->topology = cg_redis_topology_create(&redis->peer, context, clock,
                                                 settings->store_timeout_ms, on_map, handle);
     return &handle->base;
@@ -170,6 +180,7 @@ struct cg_store *cg_redis_close(struct cg_store *store)
         return NULL;
     struct cg_redis_handle *handle = (struct cg_redis_handle *)store;
     handle->closing = true;
+    cg_redis_reporter_stop(handle->reporter);
     handle->trusted = false;
     handle->topology = cg_redis_topology_destroy(handle->topology);
     cg_redis_directed_end_all(handle);
@@ -179,6 +190,7 @@ struct cg_store *cg_redis_close(struct cg_store *store)
     for (size_t i = 0; i < count; i++)
         cg_redis_node_destroy(handle->nodes[i]);
     cg_timer_disarm(handle->clock, &handle->delivery);
+    cg_redis_reporter_destroy(handle->reporter);
     CG_ASSERT(handle->waiting_for_bans == NULL);
     cg_bans_unref(handle->bans);
     free(handle);

@@ -7,6 +7,7 @@
  *
  *     <ns>:e:<route>:<32 hex>    entries      <ns>:v:<32 hex>    versions (version_value.h)
  *     <ns>:{bans}:epoch, <ns>:{bans}:list     open purges
+ *     <ns>:{stats}:fleet, <ns>:{stats}:keys   what the gateways count together (redis_stats.h)
  *
  * A purge that the server did not acknowledge is kept and delivered later; until then no thread of
  * the process trusts what it reads (CONSISTENCY row 3). What was not delivered when the process
@@ -18,6 +19,7 @@
 
 #include "gateway/config/settings.h"
 #include "gateway/request/ports.h"
+#include "gateway/store/redis_stats.h"
 
 struct cg_redis;
 struct st_h2o_context_t;
@@ -28,6 +30,8 @@ struct st_h2o_context_t;
  * cannot be used. Nothing is connected yet.
  */
 struct cg_redis *cg_redis_create(const struct cg_settings *settings, char **ret_error);
+/* Says who knows what this process has counted. Before the first handle is opened. */
+void cg_redis_count(struct cg_redis *redis, cg_redis_counted_fn counted, void *owner);
 /* All handles must have been closed. Takes NULL; returns NULL. */
 struct cg_redis *cg_redis_destroy(struct cg_redis *redis);
 

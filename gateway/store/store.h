@@ -54,6 +54,29 @@ struct cg_store_view {
 typedef void (*cg_store_view_fn)(void *owner, const struct cg_store_view *view);
 typedef void (*cg_store_done_fn)(void *owner, enum cg_store_result result);
 
+/* What all gateways on one store count together. */
+enum cg_fleet_counter {
+    CG_FLEET_HITS,
+    CG_FLEET_MISSES,
+    CG_FLEET_STALE_HITS,
+    CG_FLEET_SETS,
+    CG_FLEET_DELETES,
+    CG_FLEET_BANS,
+    CG_FLEET_COUNTERS
+};
+
+/* As of a few seconds ago, and no more exact than redis_stats.h says. */
+struct cg_store_fleet {
+    uint64_t counters[CG_FLEET_COUNTERS]; /* since the store began to count */
+    uint64_t keys;                        /* entries that have not expired, dead ones too */
+    const uint64_t *route_keys;           /* of them, by route */
+    size_t route_count;
+    uint64_t memory_bytes;     /* of all its servers */
+    uint64_t memory_max_bytes; /* 0: no bound */
+    double latency_ms;         /* of a round trip */
+    uint64_t age_ms;           /* since it was read */
+};
+
 struct cg_store_stats {
     uint64_t entries;
     uint64_t entry_bytes;
@@ -62,6 +85,18 @@ struct cg_store_stats {
     uint64_t bans;
     uint64_t near_entries; /* of the copies in front of another store */
     uint64_t near_bytes;
+    /* Until the next call; NULL where no other gateway can share the store, and before it is known.
+     */
+    const struct cg_store_fleet *fleet;
+};
+
+enum { CG_STORE_SERVERS_MAX = 64, CG_STORE_SERVER_TEXT = 272 };
+
+/* One server behind a store. */
+struct cg_store_server {
+    char address[CG_STORE_SERVER_TEXT];
+    bool connected;
+    const char *breaker;
 };
 
 struct cg_store_health {
@@ -71,7 +106,10 @@ struct cg_store_health {
     const char *breaker; /* "closed", "open", "half-open" */
     /* "up" or "down": whether changes are pushed (near_watch.h); NULL where nobody asks for it */
     const char *tracking;
-    uint64_t journal;    /* purges that were not delivered yet */
+    uint64_t journal;                                     /* purges that were not delivered yet */
+    const char *why;                                      /* it is not available; NULL when it is */
+    struct cg_store_server servers[CG_STORE_SERVERS_MAX]; /* of this handle */
+    size_t server_count;
 };
 
 #define CG_STORE_HOLD_REFUSE UINT32_MAX
