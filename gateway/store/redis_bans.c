@@ -127,7 +127,8 @@ static void on_list_epoch(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_handle *handle = owner;
     struct cg_str record;
-    (void)index;
+    if (index != handle->list_fetch)
+        return; /* it was redirected, and came after the list */
     handle->list_epoch_known =
         cg_redis_epoch_read(cg_redis_reply_str(reply), &handle->list_epoch, &record);
 }
@@ -152,9 +153,11 @@ static bool fetch(struct cg_redis_handle *handle)
     struct cg_redis_words words = {0};
     struct cg_str key = cg_redis_bans_key(handle->redis, "epoch", room);
     handle->list_epoch_known = false;
+    handle->list_fetch++;
     cg_redis_words_add(&words, CG_STR("GET"));
     cg_redis_words_add(&words, key);
-    if (!cg_redis_send(handle, CG_REDIS_READS, key, &words, on_list_epoch, handle, 0))
+    if (!cg_redis_send(handle, CG_REDIS_READS, key, &words, on_list_epoch, handle,
+                       handle->list_fetch))
         return false;
     words.count = 0;
     key = cg_redis_bans_key(handle->redis, "list", room);
