@@ -131,12 +131,16 @@ static void add_cache_status(struct cg_buf *line, const struct cg_reply_facts *f
         cg_buf_printf(line, "; fwd=%.*s", CG_STR_ARG(forward));
     if (!cg_str_empty(forward) && facts->forward_status != 0)
         cg_buf_printf(line, "; fwd-status=%u", facts->forward_status);
-    if (facts->hit)
+    if (facts->hit || facts->has_ttl)
         cg_buf_printf(line, "; ttl=%lld", (long long)facts->ttl_s);
     if (!facts->hit && facts->not_stored == CG_REASON_STORED)
         cg_buf_add_text(line, "; stored");
     if (facts->collapsed)
         cg_buf_add_text(line, "; collapsed");
+    if (!cg_str_empty(facts->key)) {
+        cg_buf_add_text(line, "; key=");
+        add_sf_string(line, cg_str_sub(facts->key, 0, DETAIL_BYTES_MAX));
+    }
     add_detail(line, facts);
 }
 

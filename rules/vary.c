@@ -78,6 +78,47 @@ static bool fold_accept_encoding(struct cg_str value, struct cg_arena *arena,
     return true;
 }
 
+/* RFC 9110 12.4.2: the weight in its shortest spelling, empty for 1; text that is none stays. */
+static struct cg_str shorten_weight(struct cg_str weight)
+{
+    size_t point = cg_str_find(weight, '.'), end = weight.length;
+    for (size_t i = 0; i < weight.length; i++)
+        if (i != point && !cg_is_digit(weight.bytes[i]))
+            return weight;
+    if (point < weight.length) {
+        while (end > point + 1 && weight.bytes[end - 1] == '0')
+            end--;
+        if (end == point + 1)
+            end = point;
+    }
+    weight = cg_str_sub(weight, 0, end);
+    return cg_str_eq(weight, CG_STR("1")) ? CG_STR("") : weight;
+}
+
+/* Ranges in lower case and weights in their shortest spelling, without spaces. The order stays:
+ * some origins take the first of equals. */
+static struct cg_str fold_ranges(struct cg_str value, struct cg_arena *arena)
+{
+    struct cg_spelling folded;
+    struct cg_str rest = value, member, part;
+    cg_spelling_init(&folded, arena, value.length);
+    while (cg_list_next(&rest, &member)) {
+        bool is_range = true;
+        for (; cg_str_split(&member, ';', &part); is_range = false) {
+            part = lower(cg_str_trim(part), arena);
+            bool is_weight = part.length > 2 && cg_str_starts_with(part, CG_STR("q="));
+            struct cg_str weight = is_weight ? shorten_weight(cg_str_skip(part, 2)) : part;
+            if (is_weight && cg_str_empty(weight))
+                continue;
+            cg_spelling_add(&folded, is_range ? CG_STR("") : CG_STR(";"));
+            cg_spelling_add(&folded, is_weight ? CG_STR("q=") : CG_STR(""));
+            cg_spelling_add(&folded, weight);
+        }
+        cg_spelling_add_char(&folded, ',');
+    }
+    return cg_spelling_str(&folded);
+}
+
 /* All lines of the field, trimmed and joined. A hop-by-hop field is as good as not sent: the
  * upstream does not see it. */
 static bool join_lines(const struct cg_fields *fields, struct cg_str name, struct cg_arena *arena,
@@ -110,6 +151,10 @@ struct cg_str cg_vary_signature(struct cg_str names, const struct cg_fields *fie
         bool present = join_lines(fields, name, arena, &value);
         if (present && cg_str_eq(name, CG_STR("accept-encoding")))
             (void)fold_accept_encoding(value, arena, &value);
+        /* RFC 9110 12.5.2 and 12.5.4: neither languages nor charsets have a case. */
+        if (present && (cg_str_eq(name, CG_STR("accept-language")) ||
+                        cg_str_eq(name, CG_STR("accept-charset"))))
+            value = fold_ranges(value, arena);
         cg_spelling_add_prefixed(&signature, name);
         cg_spelling_add_optional(&signature, present, value);
     }

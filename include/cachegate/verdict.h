@@ -95,9 +95,11 @@ struct cg_reply_facts {
     enum cg_reason not_stored; /* forwarded: STORED, or why not; NOT_STORABLE for passes */
     struct cg_str detail;      /* of the plan, may be empty */
     int64_t ttl_s;
+    bool has_ttl; /* forwarded: ttl_s is known, because the answer was stored or validated */
     uint64_t age_s;
     bool collapsed;          /* waited for another request's fetch */
     unsigned forward_status; /* upstream's status when it differs from what is sent; 0: none */
+    struct cg_str key;       /* shown where the operator wants it (RFC 9211 2.7); else empty */
     struct cg_str via;       /* our pseudonym, also the name in Cache-Status */
 };
 

@@ -80,7 +80,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (plan.kind == CG_PLAN_LOOKUP)
         check_lookup(ruleset, &facts, &plan, &arena);
     (void)cg_forward_fields(&plan, &facts, CG_STR("gate"), &arena, &fields);
-    (void)cg_vary_signature(CG_STR("accept-encoding,x-k"), facts.fields, &arena);
+    (void)cg_vary_signature(CG_STR("accept-encoding,accept-language,x-k"), facts.fields, &arena);
     check_purges(ruleset, &facts, &plan, answer, &arena);
     cg_arena_fini(&arena);
     return 0;

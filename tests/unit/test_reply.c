@@ -66,6 +66,20 @@ Test(reply, cache_status_says_what_happened_and_why)
          "cachegate; fwd=bypass; detail=\"uncovered-credential: a\\\"b\\\\c????\""},
         {{OURS, .reason = CG_REASON_BAD_REQUEST, .not_stored = CG_REASON_NOT_STORABLE},
          "cachegate; detail=bad-request"},
+        {{OURS, .reason = CG_REASON_CLIENT_FRESHER, .not_stored = CG_REASON_STORED},
+         "cachegate; fwd=request; stored; detail=client-fresher"},
+        {{OURS, .reason = CG_REASON_VALIDATED, .not_stored = CG_REASON_STORED,
+          .forward_status = 304, .has_ttl = true, .ttl_s = 60},
+         "cachegate; fwd=stale; fwd-status=304; ttl=60; stored; detail=validated"},
+        {{OURS, .hit = true, .reason = CG_REASON_MAX_STALE, .ttl_s = -9},
+         "cachegate; hit; ttl=-9; detail=max-stale"},
+        {{OURS, .reason = CG_REASON_METHOD, .not_stored = CG_REASON_NOT_STORABLE},
+         "cachegate; fwd=method; detail=method"},
+        {{OURS, .reason = CG_REASON_CONDITION, .not_stored = CG_REASON_NOT_STORABLE,
+          .detail = {"if-match", 8}},
+         "cachegate; fwd=bypass; detail=\"condition: if-match\""},
+        {{OURS, .hit = true, .reason = CG_REASON_FRESH, .ttl_s = 5, .key = {"GET /a?\"b\"", 10}},
+         "cachegate; hit; ttl=5; key=\"GET /a?\\\"b\\\"\"; detail=fresh"},
         {{.via = {"edge 1", 6}, .hit = true, .reason = CG_REASON_FRESH},
          "\"edge 1\"; hit; ttl=0; detail=fresh"},
     };
@@ -85,9 +99,10 @@ Test(reply, detail_is_bounded_whatever_the_request_sends)
                                    .reason = CG_REASON_UNCOVERED_CREDENTIAL,
                                    .not_stored = CG_REASON_NOT_STORABLE,
                                    .forward_status = 500,
+                                   .key = cg_str_of(quotes, sizeof quotes),
                                    .detail = cg_str_of(quotes, sizeof quotes)};
     struct cg_fields fields = reply(&facts);
-    cr_expect_lt(cg_fields_value(&fields, CG_STR("cache-status")).length, 1500);
+    cr_expect_lt(cg_fields_value(&fields, CG_STR("cache-status")).length, 2000);
 }
 
 Test(reply, our_status_stands_behind_those_of_caches_before_us)
@@ -107,6 +122,22 @@ Test(reply, our_status_stands_behind_those_of_caches_before_us)
     cr_assert(cg_fields_next_member(&fields, CG_STR("via"), &walk, &member));
     cr_assert(cg_fields_next_member(&fields, CG_STR("via"), &walk, &member));
     cr_expect(cg_str_eq(member, CG_STR("1.1 cachegate")));
+}
+
+Test(reply, targeted_fields_travel_on)
+{
+    struct cg_reply_facts facts = {OURS, .hit = true, .reason = CG_REASON_FRESH};
+    struct cg_fields stored;
+    static const char *const names[] = {"cachegate-cache-control", "cdn-cache-control",
+                                        "surrogate-control", "cache-control"};
+    for (size_t i = 0; i < 4; i++)
+        add(names[i], "max-age=1");
+    cr_assert(cg_stored_fields(&upstream, &arena, &stored));
+    upstream = stored;
+    struct cg_fields fields = reply(&facts);
+    for (size_t i = 0; i < 4; i++)
+        cr_expect_eq(cg_fields_count(&fields, cg_str_from(names[i])), 1, "RFC 9213 3.1: %s",
+                     names[i]);
 }
 
 Test(reply, hop_by_hop_and_framing_are_left_out_and_the_rest_stays)
