@@ -59,11 +59,28 @@ static void check_upstreams(const struct cg_settings_build *build)
     }
 }
 
+/* The embedded store is never away. */
+static void check_outage(const struct cg_settings_build *build)
+{
+    const struct cg_settings *settings = build->settings;
+    const struct {
+        const char *path, *word, *usual;
+    } choices[] = {{"store.on_outage", settings->on_outage, "pass"},
+                   {"store.on_unpurgeable", settings->on_unpurgeable, "journal"}};
+    for (size_t i = 0; settings->redis_url == NULL && i < 2; i++) {
+        struct cg_node place = place_of(build, choices[i].path);
+        if (choices[i].word != NULL && strcmp(choices[i].word, choices[i].usual) != 0)
+            cg_problem_add(build->problems, CG_PROBLEM_WARNING, &place,
+                           "has no effect: there is no store.redis that could be away");
+    }
+}
+
 void cg_settings_check_whole(const struct cg_settings_build *build)
 {
     struct cg_settings *settings = build->settings;
     check_tls(build);
     check_upstreams(build);
+    check_outage(build);
     if (settings->threads == 0)
         settings->threads = cg_settings_cpus();
     if (settings->entry_bytes_max > settings->memory_bytes / 8) {

@@ -157,6 +157,24 @@ Test(outage_memory, every_outage_begins_empty)
     world_destroy(world);
 }
 
+/* Another thread has seen more of the shared store than the one that stored here. */
+Test(outage_memory, every_thread_that_loses_the_store_begins_empty)
+{
+    struct world *world = create();
+    struct cg_store *here = world->machine.store;
+    struct cg_store *there = cg_outage_memory_open(world->outage, &world->store, &world->clock);
+    world->store_down = true;
+    stored(world, "/items/5");
+    world->store_down = false;
+    world->machine.store = there;
+    cr_assert_not(hits(world, "/items/5"));
+    world->store_down = true;
+    cr_assert_not(hits(world, "/items/5"));
+    world->machine.store = here;
+    cg_outage_memory_close(there);
+    world_destroy(world);
+}
+
 Test(outage_memory, a_fetch_of_one_outage_is_not_for_the_next)
 {
     struct world *world = create();

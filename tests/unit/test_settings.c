@@ -426,6 +426,8 @@ Test(settings, doubtful_things_are_warnings_and_do_not_stop)
          "secret_previous: warning: has no effect: it is the same as `secret`"},
         {BASE "secret: a-secret-of-some-length\nsecret_previous: one-of-some-other-length",
          "secret_previous: warning: has no effect: the embedded store"},
+        {BASE "store: {on_outage: memory}", "store.on_outage: warning: has no effect"},
+        {BASE "store: {on_unpurgeable: lease}", "store.on_unpurgeable: warning: has no effect"},
         {BASE "tls: {certificate: a.pem}", "tls.certificate: warning: has no effect"},
         {"listen: ':80'\nupstreams: {a: {url: 'http://a', tls: {verify: off}}}",
          "upstreams.a.tls: warning: has no effect"},
