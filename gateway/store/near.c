@@ -4,58 +4,16 @@
 
 #include "cachegate/assert.h"
 #include "gateway/base/clock.h"
+#include "gateway/store/near_parts.h"
 
 /* A token with its slot, and the part of the bound that all of them may take. */
 enum { TOKEN_BYTES = 96, TOKEN_SHARE = 8, SPARE_MAX = 256 };
 
-struct cg_near {
-    const struct cg_settings *settings;
-    struct cg_book *book;
-    cg_near_server_fn server_of;
-    struct cg_near_copies *copies;
-    struct cg_near_watch *watch; /* NULL: all routes are strict */
-};
-
-/* One call that waits for the inner store. What it borrows stays valid until it is answered. */
-struct question {
-    struct question *previous, *next;
-    struct handle *handle;
-    const struct cg_key *key;
-    const struct cg_instance *instances;
-    size_t count;
-    bool pushed;
-    uint64_t moment;           /* before it was sent, if pushed */
-    struct cg_near_copy *copy; /* one reference, of a lookup */
-    struct cg_blob *entry;     /* one reference, of a fill */
-    bool open_purges;          /* of a change */
-    cg_store_view_fn answer_view;
-    cg_store_done_fn answer_done;
-    void *owner;
-};
-
-struct handle {
-    struct cg_store base;
-    struct cg_store_port port; /* ours, with the inner store's `seals` */
-    struct cg_near *near;
-    struct cg_store *inner;
-    struct cg_clock *clock;
-    struct cg_sheet *sheet;
-    struct cg_near_sight sight;
-    struct question *first;
-    struct question *spare; /* linked by next */
-    size_t spare_count;
-};
-
-static struct handle *handle_of(struct cg_store *store)
-{
-    return (struct handle *)store;
-}
-
 /* ---- questions ---- */
 
-static struct question *ask(struct handle *handle, void *owner)
+struct cg_near_question *cg_near_ask(struct cg_near_handle *handle, void *owner)
 {
-    struct question *question = handle->spare;
+    struct cg_near_question *question = handle->spare;
     if (question != NULL) {
         handle->spare = question->next;
         handle->spare_count--;
@@ -63,7 +21,7 @@ static struct question *ask(struct handle *handle, void *owner)
         question = malloc(sizeof(*question));
         CG_ASSERT(question != NULL);
     }
-    *question = (struct question){.next = handle->first, .handle = handle, .owner = owner};
+    *question = (struct cg_near_question){.next = handle->first, .handle = handle, .owner = owner};
     if (handle->first != NULL)
         handle->first->previous = question;
     handle->first = question;
@@ -71,9 +29,9 @@ static struct question *ask(struct handle *handle, void *owner)
 }
 
 /* Before its answer is told, which may ask again; what is needed of it was copied. */
-static void forget(struct question *question)
+static void forget(struct cg_near_question *question)
 {
-    struct handle *handle = question->handle;
+    struct cg_near_handle *handle = question->handle;
     if (question->previous != NULL)
         question->previous->next = question->next;
     else
@@ -91,7 +49,7 @@ static void forget(struct question *question)
     handle->spare_count++;
 }
 
-static void tell_view(struct question *question, const struct cg_store_view *view)
+static void tell_view(struct cg_near_question *question, const struct cg_store_view *view)
 {
     cg_store_view_fn answer = question->answer_view;
     void *owner = question->owner;
@@ -99,7 +57,7 @@ static void tell_view(struct question *question, const struct cg_store_view *vie
     answer(owner, view);
 }
 
-static void tell_done(struct question *question, enum cg_store_result result)
+void cg_near_tell_done(struct cg_near_question *question, enum cg_store_result result)
 {
     cg_store_done_fn answer = question->answer_done;
     void *owner = question->owner;
@@ -116,7 +74,7 @@ static bool is_pushed(const struct cg_near *near, const struct cg_key *key)
            ruleset->routes[key->route].pushed;
 }
 
-static void learn(struct question *question, const struct cg_store_view *view)
+static void learn(struct cg_near_question *question, const struct cg_store_view *view)
 {
     if (question->pushed && view->result == CG_STORE_OK && view->stand_in == NULL)
         cg_near_watch_learn(question->handle->near->watch, question->moment, question->instances,
@@ -145,8 +103,8 @@ static enum state judge(const struct cg_near_copy *copy, const struct cg_store_v
  * second trip. */
 static void on_full(void *owner, const struct cg_store_view *view)
 {
-    struct question *question = owner;
-    struct handle *handle = question->handle;
+    struct cg_near_question *question = owner;
+    struct cg_near_handle *handle = question->handle;
     learn(question, view);
     if (view->result == CG_STORE_OK && view->stand_in == NULL) {
         struct cg_near_copy *copy = NULL;
@@ -160,7 +118,7 @@ static void on_full(void *owner, const struct cg_store_view *view)
     tell_view(question, view);
 }
 
-static void look_up_in_full(struct question *question)
+static void look_up_in_full(struct cg_near_question *question)
 {
     struct cg_store *inner = question->handle->inner;
     struct cg_near_watch *watch = question->handle->near->watch;
@@ -173,8 +131,8 @@ static void look_up_in_full(struct question *question)
 
 static void on_versions(void *owner, const struct cg_store_view *view)
 {
-    struct question *question = owner;
-    struct handle *handle = question->handle;
+    struct cg_near_question *question = owner;
+    struct cg_near_handle *handle = question->handle;
     if (view->result != CG_STORE_OK || view->stand_in != NULL) {
         tell_view(question, view);
         return;
@@ -200,8 +158,8 @@ static void on_versions(void *owner, const struct cg_store_view *view)
 }
 
 /* Answers from what was pushed, asking nobody. */
-static bool answer_pushed(struct handle *handle, struct cg_near_copy *copy, cg_store_view_fn answer,
-                          void *owner)
+static bool answer_pushed(struct cg_near_handle *handle, struct cg_near_copy *copy,
+                          cg_store_view_fn answer, void *owner)
 {
     struct cg_near *near = handle->near;
     struct cg_store_view view;
@@ -222,7 +180,7 @@ static void near_lookup(struct cg_store *store, const struct cg_key *key,
                         const struct cg_instance *instances, size_t count, cg_store_view_fn answer,
                         void *owner)
 {
-    struct handle *handle = handle_of(store);
+    struct cg_near_handle *handle = cg_near_handle_of(store);
     struct cg_near *near = handle->near;
     CG_ASSERT(count <= CG_INSTANCES_MAX);
     if (key == NULL) {
@@ -237,7 +195,7 @@ static void near_lookup(struct cg_store *store, const struct cg_key *key,
         cg_near_copy_unref(copy);
         return;
     }
-    struct question *question = ask(handle, owner);
+    struct cg_near_question *question = cg_near_ask(handle, owner);
     question->key = key;
     question->instances = instances;
     question->count = count;
@@ -253,7 +211,7 @@ static void near_lookup(struct cg_store *store, const struct cg_key *key,
 static void near_prepare(struct cg_store *store, const struct cg_instance *instances, size_t count,
                          cg_store_view_fn answer, void *owner)
 {
-    struct cg_store *inner = handle_of(store)->inner;
+    struct cg_store *inner = cg_near_handle_of(store)->inner;
     inner->port->prepare(inner, instances, count, answer, owner);
 }
 
@@ -261,142 +219,50 @@ static void near_prepare(struct cg_store *store, const struct cg_instance *insta
 
 static void on_filled(void *owner, enum cg_store_result result)
 {
-    struct question *question = owner;
-    struct handle *handle = question->handle;
+    struct cg_near_question *question = owner;
+    struct cg_near_handle *handle = question->handle;
     if (result == CG_STORE_OK)
         cg_near_copies_put(handle->near->copies, question->key,
                            cg_near_copy_create(question->entry, handle->inner->port->seals, NULL),
                            cg_now_ms(handle->clock));
-    tell_done(question, result);
+    cg_near_tell_done(question, result);
 }
 
 static void near_fill(struct cg_store *store, const struct cg_key *key, struct cg_blob *entry,
                       uint64_t lifetime_ms, cg_store_done_fn answer, void *owner)
 {
-    struct handle *handle = handle_of(store);
-    struct question *question = ask(handle, owner);
+    struct cg_near_handle *handle = cg_near_handle_of(store);
+    struct cg_near_question *question = cg_near_ask(handle, owner);
     question->key = key;
     question->entry = cg_blob_ref(entry);
     question->answer_done = answer;
     handle->inner->port->fill(handle->inner, key, entry, lifetime_ms, on_filled, question);
 }
 
-/* ---- changes: our own count as pushes, see near_watch.h ---- */
-
-static void apply(const struct question *question)
-{
-    struct cg_near_watch *watch = question->handle->near->watch;
-    for (size_t i = 0; i < question->count; i++)
-        cg_near_watch_instance_changed(watch, &question->instances[i]);
-    if (question->open_purges)
-        cg_near_watch_epoch_changed(watch);
-}
-
-/* Also when it failed: it may have been executed all the same. */
-static void on_changed(void *owner, enum cg_store_result result)
-{
-    struct question *question = owner;
-    apply(question);
-    tell_done(question, result);
-}
-
-/* Before it is sent too: what is certain to be dead soon is no longer served. */
-static struct question *change(struct handle *handle, const struct cg_instance *instances,
-                               size_t count, bool open_purges, cg_store_done_fn answer, void *owner)
-{
-    struct question *question = ask(handle, owner);
-    question->instances = instances;
-    question->count = count;
-    question->open_purges = open_purges;
-    question->answer_done = answer;
-    apply(question);
-    return question;
-}
-
-static void near_purge(struct cg_store *store, const struct cg_instance *instances, size_t count,
-                       cg_store_done_fn answer, void *owner)
-{
-    struct handle *handle = handle_of(store);
-    struct cg_store *inner = handle->inner;
-    if (handle->near->watch == NULL)
-        inner->port->purge(inner, instances, count, answer, owner);
-    else
-        inner->port->purge(inner, instances, count, on_changed,
-                           change(handle, instances, count, false, answer, owner));
-}
-
-static void near_mark(struct cg_store *store, const struct cg_instance *instances, size_t count,
-                      const struct cg_writer *writer, int64_t deadline_ms, cg_store_done_fn answer,
-                      void *owner)
-{
-    struct handle *handle = handle_of(store);
-    struct cg_store *inner = handle->inner;
-    if (handle->near->watch == NULL)
-        inner->port->mark(inner, instances, count, writer, deadline_ms, answer, owner);
-    else
-        inner->port->mark(inner, instances, count, writer, deadline_ms, on_changed,
-                          change(handle, instances, count, false, answer, owner));
-}
-
-static void near_release(struct cg_store *store, const struct cg_instance *instances,
-                         const bool *renew, size_t count, const struct cg_writer *writer,
-                         cg_store_done_fn answer, void *owner)
-{
-    struct handle *handle = handle_of(store);
-    struct cg_store *inner = handle->inner;
-    if (handle->near->watch == NULL)
-        inner->port->release(inner, instances, renew, count, writer, answer, owner);
-    else
-        inner->port->release(inner, instances, renew, count, writer, on_changed,
-                             change(handle, instances, count, false, answer, owner));
-}
-
-static void near_ban(struct cg_store *store, const struct cg_ban *bans, size_t count,
-                     cg_store_done_fn answer, void *owner)
-{
-    struct handle *handle = handle_of(store);
-    struct cg_store *inner = handle->inner;
-    if (handle->near->watch == NULL)
-        inner->port->ban(inner, bans, count, answer, owner);
-    else
-        inner->port->ban(inner, bans, count, on_changed,
-                         change(handle, NULL, 0, true, answer, owner));
-}
-
-static void near_flush(struct cg_store *store, cg_store_done_fn answer, void *owner)
-{
-    struct handle *handle = handle_of(store);
-    struct cg_store *inner = handle->inner;
-    if (handle->near->watch == NULL)
-        inner->port->flush(inner, answer, owner);
-    else
-        inner->port->flush(inner, on_changed, change(handle, NULL, 0, true, answer, owner));
-}
-
 /* ---- what is reported ---- */
 
 static bool near_reachable(struct cg_store *store)
 {
-    struct cg_store *inner = handle_of(store)->inner;
+    struct cg_store *inner = cg_near_handle_of(store)->inner;
     return inner->port->reachable(inner);
 }
 
 static uint32_t near_unpurged_hold_ms(struct cg_store *store)
 {
-    struct cg_store *inner = handle_of(store)->inner;
+    struct cg_store *inner = cg_near_handle_of(store)->inner;
     return inner->port->unpurged_hold_ms == NULL ? 0 : inner->port->unpurged_hold_ms(inner);
 }
 
 static void near_stats(struct cg_store *store, struct cg_store_stats *ret_stats)
 {
-    struct handle *handle = handle_of(store);
+    struct cg_near_handle *handle = cg_near_handle_of(store);
     handle->inner->port->stats(handle->inner, ret_stats);
     cg_near_copies_count(handle->near->copies, &ret_stats->near_entries, &ret_stats->near_bytes);
 }
 
 static void near_health(struct cg_store *store, struct cg_store_health *ret_health)
 {
-    struct handle *handle = handle_of(store);
+    struct cg_near_handle *handle = cg_near_handle_of(store);
     struct cg_near_watch *watch = handle->near->watch;
     handle->inner->port->health(handle->inner, ret_health);
     if (watch != NULL)
@@ -407,11 +273,11 @@ static const struct cg_store_port near_port = {
     .lookup = near_lookup,
     .prepare = near_prepare,
     .fill = near_fill,
-    .purge = near_purge,
-    .mark = near_mark,
-    .release = near_release,
-    .ban = near_ban,
-    .flush = near_flush,
+    .purge = cg_near_purge,
+    .mark = cg_near_mark,
+    .release = cg_near_release,
+    .ban = cg_near_ban,
+    .flush = cg_near_flush,
     .reachable = near_reachable,
     .unpurged_hold_ms = near_unpurged_hold_ms,
     .stats = near_stats,
@@ -460,7 +326,7 @@ struct cg_near_watch *cg_near_watch_of(struct cg_near *near)
 
 struct cg_store *cg_near_open(struct cg_near *near, struct cg_store *inner, struct cg_clock *clock)
 {
-    struct handle *handle = calloc(1, sizeof(*handle));
+    struct cg_near_handle *handle = calloc(1, sizeof(*handle));
     CG_ASSERT(handle != NULL);
     handle->port = near_port;
     handle->port.seals = inner->port->seals;
@@ -476,11 +342,11 @@ struct cg_store *cg_near_close(struct cg_store *store)
 {
     if (store == NULL)
         return NULL;
-    struct handle *handle = handle_of(store);
+    struct cg_near_handle *handle = cg_near_handle_of(store);
     while (handle->first != NULL)
         forget(handle->first);
     while (handle->spare != NULL) {
-        struct question *question = handle->spare;
+        struct cg_near_question *question = handle->spare;
         handle->spare = question->next;
         free(question);
     }
@@ -491,10 +357,10 @@ struct cg_store *cg_near_close(struct cg_store *store)
 
 struct cg_store *cg_near_inner(struct cg_store *store)
 {
-    return handle_of(store)->inner;
+    return cg_near_handle_of(store)->inner;
 }
 
 struct cg_sheet *cg_near_sheet(struct cg_store *store)
 {
-    return handle_of(store)->sheet;
+    return cg_near_handle_of(store)->sheet;
 }
