@@ -113,6 +113,11 @@ class Redis:
         with self.connect() as connection:
             return connection.command(*words)
 
+    def command_as(self, password, *words):
+        with self.connect() as connection:
+            connection.command("AUTH", password)
+            return connection.command(*words)
+
     def ask(self, line):
         """An inline command, and its answer as it came: for what answers in one piece."""
         with socket.socket(socket.AF_UNIX) as connection:
