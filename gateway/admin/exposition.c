@@ -78,6 +78,10 @@ static void add_store(struct cg_buf *out, struct cg_store *store)
             stats.evictions);
     add_one(out, "cachegate_store_bans", "gauge", "open purges that are still looked at",
             stats.bans);
+    add_one(out, "cachegate_store_lost_commands_total", "counter",
+            "commands that a server of the store did not answer in time", stats.lost_commands);
+    add_one(out, "cachegate_store_breaker_openings_total", "counter",
+            "times that a server of the store was left alone", stats.breaker_openings);
     add_one(out, "cachegate_store_up", "gauge", "whether the store answers", health.available);
 }
 

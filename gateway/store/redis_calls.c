@@ -268,6 +268,8 @@ static void redis_stats(struct cg_store *store, struct cg_store_stats *ret_stats
     *ret_stats = (struct cg_store_stats){
         .entries = fleet == NULL ? 0 : fleet->keys,
         .bans = handle->bans == NULL ? 0 : cg_bans_count(handle->bans),
+        .lost_commands = atomic_load(&handle->redis->toll.lost_commands),
+        .breaker_openings = atomic_load(&handle->redis->toll.breaker_openings),
         .fleet = fleet,
     };
 }

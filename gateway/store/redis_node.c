@@ -48,6 +48,7 @@ static void note_lost(struct cg_redis_node *node)
     if (!cg_breaker_lose(&node->breaker, &node->settings->breaker, now_ms, random_bits()))
         return;
     tell(node, CG_LOG_WARN, "does not answer: the breaker is open");
+    atomic_fetch_add(&node->settings->toll->breaker_openings, 1);
     arm_probe(node, now_ms);
 }
 
@@ -110,6 +111,8 @@ static void on_reply(void *owner, const redisReply *reply)
 {
     struct cg_redis_channel *channel = owner;
     struct cg_redis_node *node = channel->node;
+    if (reply == NULL)
+        atomic_fetch_add(&node->settings->toll->lost_commands, 1);
     /* Half-open, only the probe decides. */
     if (node->breaker.state == CG_BREAKER_CLOSED) {
         if (reply == NULL)
@@ -253,8 +256,9 @@ static void on_closed(void *owner, const char *why)
     node->believed = false;
     if (!channel->refused)
         cg_redis_node_complain(node, "no connection", why);
-    (void)cg_breaker_cut(&node->breaker, &node->settings->breaker, cg_clock_monotonic_ms(),
-                         random_bits());
+    if (cg_breaker_cut(&node->breaker, &node->settings->breaker, cg_clock_monotonic_ms(),
+                       random_bits()))
+        atomic_fetch_add(&node->settings->toll->breaker_openings, 1);
     node->settings->on_lost(node->settings->owner, node);
 }
 

@@ -10,6 +10,8 @@
 #ifndef GATEWAY_STORE_REDIS_NODE_H
 #define GATEWAY_STORE_REDIS_NODE_H
 
+#include <stdatomic.h>
+
 #include "cachegate/breaker.h"
 #include "gateway/base/log.h"
 #include "gateway/store/redis_link.h"
@@ -21,6 +23,11 @@ enum cg_redis_lane { CG_REDIS_READS, CG_REDIS_WRITES, CG_REDIS_LANES };
 
 struct cg_redis_node;
 
+/* What all nodes of a process count together. */
+struct cg_redis_toll {
+    atomic_uint_least64_t lost_commands, breaker_openings;
+};
+
 /* What the nodes of a handle have in common; borrowed by them. Callbacks may send, but not destroy
  * the node. */
 struct cg_redis_node_settings {
@@ -30,6 +37,7 @@ struct cg_redis_node_settings {
     uint32_t timeout_ms;
     bool two_channels;
     struct cg_breaker_limits breaker;
+    struct cg_redis_toll *toll;
     void (*on_greeted)(void *owner, struct cg_redis_node *node);
     /* The node was greeted, or was about to be; commands in flight are answered afterwards. */
     void (*on_lost)(void *owner, struct cg_redis_node *node);

@@ -44,6 +44,7 @@ struct cg_redis {
     struct cg_redis_peer peer;
     struct cg_redis_script version_script, epoch_script;
     struct cg_redis_stats *stats; /* owned */
+    struct cg_redis_toll toll;
     struct cg_str namespace;
     struct cg_str *route_names; /* owned, as they stand in keys, with a colon */
     char **route_texts;         /* owned: their bytes */

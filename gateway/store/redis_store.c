@@ -163,6 +163,7 @@ struct cg_store *cg_redis_open(struct cg_redis *redis, struct st_h2o_context_t *
         .two_channels = settings->wait_replicas > 0,
         .breaker = {settings->breaker_failures, settings->breaker_open_ms,
                     settings->breaker_open_longest_ms},
+        .toll = &redis->toll,
         .on_greeted = on_node_greeted,
         .on_lost = on_node_lost,
         .on_doubt = on_node_doubt,

@@ -85,6 +85,8 @@ struct cg_store_stats {
     uint64_t bans;
     uint64_t near_entries; /* of the copies in front of another store */
     uint64_t near_bytes;
+    uint64_t lost_commands;    /* of this process, not answered in time */
+    uint64_t breaker_openings; /* of this process: how often a server was left alone */
     /* Until the next call; NULL where no other gateway can share the store, and before it is known.
      */
     const struct cg_store_fleet *fleet;

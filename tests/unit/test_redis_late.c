@@ -48,6 +48,7 @@ Test(single, breaker_opens_after_losses_and_one_probe_closes_it)
 {
     struct seen seen[3] = {{0}};
     struct cg_store_health health;
+    struct cg_store_stats stats;
     add_long_reply("MGET");
     one->held = one->trickling = true;
     for (size_t i = 0; i < 3; i++)
@@ -58,6 +59,8 @@ Test(single, breaker_opens_after_losses_and_one_probe_closes_it)
     }
     store->port->health(store, &health);
     cr_expect_str_eq(health.breaker, "open");
+    store->port->stats(store, &stats);
+    cr_expect(stats.lost_commands >= 3 && stats.breaker_openings == 1);
     unsigned told = fake_told(one, "MGET");
     cr_expect_not(store->port->reachable(store));
     seen[0].done = false;
