@@ -5,6 +5,7 @@
 #include "gateway/front/server.h"
 #include "gateway/store/delays.h"
 #include "gateway/store/memory.h"
+#include "gateway/store/outage_memory.h"
 #include "gateway/store/redis_near.h"
 #include "gateway/upstream/origin.h"
 
@@ -15,6 +16,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* All that a running gateway consists of, in the order in which it is made. */
@@ -22,8 +24,9 @@ struct gateway {
     const struct cg_settings *settings;
     struct cg_memory *memory; /* NULL with Redis */
     struct cg_book *book;
-    struct cg_redis *redis;     /* NULL without */
-    struct cg_redis_near *near; /* in front of it */
+    struct cg_redis *redis;          /* NULL without */
+    struct cg_redis_near *near;      /* in front of it */
+    struct cg_outage_memory *outage; /* in front of both; NULL unless it is asked for */
     struct cg_upstreams *upstreams;
     struct cg_server_hooks hooks;
     struct cg_server *server;
@@ -35,17 +38,22 @@ struct gateway {
 static struct cg_store *open_driver(struct gateway *gateway, struct st_h2o_context_t *context,
                                     struct cg_clock *clock)
 {
-    if (gateway->redis != NULL)
-        return cg_redis_near_open(gateway->near, context, clock);
-    return cg_memory_open(gateway->memory, clock);
+    if (gateway->redis == NULL)
+        return cg_memory_open(gateway->memory, clock);
+    struct cg_store *store = cg_redis_near_open(gateway->near, context, clock);
+    return gateway->outage == NULL ? store : cg_outage_memory_open(gateway->outage, store, clock);
 }
 
 static void close_driver(struct gateway *gateway, struct cg_store *store)
 {
-    if (gateway->redis != NULL)
-        cg_redis_near_close(gateway->near, store);
-    else
+    if (gateway->redis == NULL) {
         cg_memory_close(store);
+        return;
+    }
+    struct cg_store *inner = gateway->outage == NULL ? store : cg_outage_memory_inner(store);
+    cg_redis_near_close(gateway->near, inner);
+    if (gateway->outage != NULL)
+        cg_outage_memory_close(store);
 }
 
 #ifdef CACHEGATE_TEST_CLOCK
@@ -126,17 +134,19 @@ static bool fail(const char *what, char *error)
 
 static bool make_store(struct gateway *gateway, const struct cg_settings *settings, char **error)
 {
-    uint64_t random;
+    uint64_t random, lifetime_max_ms = settings->ruleset->lifetime_max_ms;
+    CG_ASSERT(RAND_bytes((unsigned char *)&random, sizeof random) == 1);
     if (settings->redis_url != NULL) {
         gateway->redis = cg_redis_create(settings, error);
         if (gateway->redis == NULL)
             return false;
         gateway->near = cg_redis_near_create(settings, gateway->redis, gateway->book);
+        if (strcmp(settings->on_outage, "memory") == 0)
+            gateway->outage = cg_outage_memory_create(settings->memory_bytes, lifetime_max_ms,
+                                                      settings->outage_ttl_ms, random);
         return true;
     }
-    CG_ASSERT(RAND_bytes((unsigned char *)&random, sizeof random) == 1);
-    gateway->memory =
-        cg_memory_create(settings->memory_bytes, settings->ruleset->lifetime_max_ms, random);
+    gateway->memory = cg_memory_create(settings->memory_bytes, lifetime_max_ms, random);
     return true;
 }
 
@@ -186,6 +196,7 @@ static void end(struct gateway *gateway)
     if (gateway->upstreams != NULL)
         gateway->upstreams = cg_upstreams_destroy(gateway->upstreams);
     gateway->memory = cg_memory_destroy(gateway->memory);
+    gateway->outage = cg_outage_memory_destroy(gateway->outage);
     gateway->near = cg_redis_near_destroy(gateway->near);
     gateway->redis = cg_redis_destroy(gateway->redis);
     gateway->book = cg_book_destroy(gateway->book);
