@@ -236,6 +236,8 @@ static void near_fill(struct cg_store *store, const struct cg_key *key, struct c
     question->key = key;
     question->entry = cg_blob_ref(entry);
     question->answer_done = answer;
+    /* Who asks from now on finds the new one behind it, and not a copy that it replaces. */
+    cg_near_copies_put(handle->near->copies, key, NULL, cg_now_ms(handle->clock));
     handle->inner->port->fill(handle->inner, key, entry, lifetime_ms, on_filled, question);
 }
 
