@@ -83,6 +83,16 @@ static void add_store(struct cg_buf *out, struct cg_store *store)
     add_one(out, "cachegate_store_breaker_openings_total", "counter",
             "times that a server of the store was left alone", stats.breaker_openings);
     add_one(out, "cachegate_store_up", "gauge", "whether the store answers", health.available);
+    add_one(out, "cachegate_store_journal", "gauge", "purges that were not delivered yet",
+            health.journal);
+    add_head(out, "cachegate_store_latency_seconds", "gauge", "of a round trip to the store");
+    cg_buf_printf(out, "cachegate_store_latency_seconds %.6f\n", health.latency_ms / 1000);
+    if (stats.fleet == NULL)
+        return;
+    add_one(out, "cachegate_store_memory_bytes", "gauge", "memory that the store's servers use",
+            stats.fleet->memory_bytes);
+    add_one(out, "cachegate_store_memory_max_bytes", "gauge",
+            "memory that they may use; 0 without a bound", stats.fleet->memory_max_bytes);
 }
 
 void cg_admin_metrics(const struct cg_admin_call *call)

@@ -32,7 +32,7 @@ class Items(App):
         self.route("GET", "/*", lambda request: Reply.json({}))
 
 
-class FleetStats(Journey):
+class OnRedis(Journey):
     def setUp(self):
         super().setUp()
         self.origin = self.upstream(Items())
@@ -71,6 +71,8 @@ class FleetStats(Journey):
     def keys_of(self, front):
         return {route["name"]: route["keys"] for route in front.stats()["routes"]}
 
+
+class FleetStats(OnRedis):
     def test_two_gateways_add_up(self):
         one, other = self.front(), self.front()
         self.read(one, "/items/1", "/items/1", "/items/2")      # 2 misses, 1 hit
@@ -139,6 +141,16 @@ class FleetStats(Journey):
             self.assertGreater(self.redis.command("PTTL", key), 0)
         self.assertFalse({"scan", "keys", "dbsize"} & set(self.redis.calls()))
 
+    def test_metrics(self):
+        front = self.front()
+        self.read(front, "/items/1")
+        self.shows(front, keys=1)
+        page = front.admin("GET", "/metrics").body.decode()
+        self.assertIn("\ncachegate_store_entries 1\n", page)
+        self.assertRegex(page, r"\ncachegate_store_memory_bytes [1-9]\d{4,}\n")
+        self.assertRegex(page, r"\ncachegate_store_latency_seconds 0\.\d*[1-9]\d*\n")
+        self.assertIn("\ncachegate_store_journal 0\n", page)
+
     def test_off(self):
         front = self.front("0s")
         self.read(front, "/items/1", "/items/1")
@@ -176,6 +188,27 @@ class FleetStats(Journey):
         health = front.admin("GET", "/cache/health").json()
         self.assertIn("not connected", health["why"])
         self.assertFalse(health["servers"][0]["connected"])
+
+
+class FleetStatsOnCluster(OnRedis):
+    """The sums are in one slot, whichever node has it; memory is that of all nodes."""
+
+    test_two_gateways_add_up = FleetStats.test_two_gateways_add_up
+    test_overwritten_keys_are_counted_once = FleetStats.test_overwritten_keys_are_counted_once
+
+    def make_redis(self):
+        return redis_servers.RedisCluster(3)
+
+    def test_health_names_every_node(self):
+        front = self.front()
+        self.shows(front, keys=0)
+        health = front.admin("GET", "/cache/health").json()
+        self.assertEqual(sorted(server["address"] for server in health["servers"]),
+                         sorted("127.0.0.1:%d" % node.port for node in self.redis.nodes))
+        least = min(int(node.info("memory")["used_memory"]) for node in self.redis.nodes) / 2**20
+        self.assertGreater(health["memory_mb"], 2 * least)
+        self.redis.nodes[1].kill()
+        wait_until(lambda: front.admin("GET", "/cache/health").json()["status"] == "degraded", "it is missed")
 
 
 if __name__ == "__main__":
