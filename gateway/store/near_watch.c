@@ -26,7 +26,7 @@ struct shard {
     _Alignas(LINE) pthread_mutex_t lock;
     /* All under the lock. */
     struct cg_table table;
-    bool attached;
+    bool attached;             /* else it would fill up for nothing */
     uint64_t emptied;          /* moment of the last time */
     uint64_t changed[BUCKETS]; /* moments */
 };
@@ -40,7 +40,6 @@ struct cg_near_watch {
     _Atomic uint64_t stamp;    /* changes with everything under the history's lock */
 
     _Alignas(LINE) pthread_mutex_t history_lock;
-    bool attached;
     bool epoch_known;
     struct cg_epoch epoch;
     struct cg_bans *bans; /* one reference, while the epoch is known */
@@ -171,7 +170,7 @@ static void learn_epoch(struct cg_near_watch *watch, uint64_t moment, struct cg_
     lock(&watch->history_lock);
     bool older = watch->epoch_known && watch->epoch.generation == epoch.generation &&
                  watch->epoch.counter >= epoch.counter;
-    if (watch->attached && watch->epoch_changed <= moment && !older) {
+    if (watch->epoch_changed <= moment && !older) {
         cg_bans_unref(watch->bans);
         watch->bans = cg_bans_ref(bans);
         watch->epoch = epoch;
@@ -194,7 +193,7 @@ static void refresh(struct cg_near_watch *watch, struct cg_near_sight *sight)
     cg_bans_unref(sight->bans);
     lock(&watch->history_lock);
     sight->stamp = atomic_load(&watch->stamp);
-    sight->known = watch->attached && watch->epoch_known;
+    sight->known = watch->epoch_known;
     sight->epoch = watch->epoch;
     sight->bans = watch->bans == NULL ? NULL : cg_bans_ref(watch->bans);
     memcpy(sight->server, watch->server, sizeof(sight->server));
@@ -203,13 +202,12 @@ static void refresh(struct cg_near_watch *watch, struct cg_near_sight *sight)
 
 /* ---- the connection ---- */
 
-static void begin(struct cg_near_watch *watch, bool attached, const char *server)
+/* Unproven first: from then on nothing of the old connection is served. */
+static void begin_anew(struct cg_near_watch *watch, bool attached, const char *server)
 {
-    if (!attached)
-        atomic_store(&watch->proven_ms, INT64_MIN);
+    atomic_store(&watch->proven_ms, INT64_MIN);
     lock(&watch->history_lock);
-    watch->attached = attached;
-    snprintf(watch->server, sizeof(watch->server), "%s", server);
+    (void)snprintf(watch->server, sizeof(watch->server), "%s", server);
     forget_epoch(watch);
     unlock(&watch->history_lock);
     for (size_t i = 0; i < SHARDS; i++) {
@@ -223,13 +221,12 @@ static void begin(struct cg_near_watch *watch, bool attached, const char *server
 
 void cg_near_watch_attach(struct cg_near_watch *watch, const char *server)
 {
-    atomic_store(&watch->proven_ms, INT64_MIN);
-    begin(watch, true, server);
+    begin_anew(watch, true, server);
 }
 
 void cg_near_watch_detach(struct cg_near_watch *watch)
 {
-    begin(watch, false, "");
+    begin_anew(watch, false, "");
 }
 
 void cg_near_watch_all_changed(struct cg_near_watch *watch)

@@ -124,6 +124,7 @@ Test(near_pushed, only_current_versions_are_learned)
     world.versions[1] = (struct cg_version){.state = CG_VERSION_BUSY};
     cr_expect_not(is_pushed());
     cr_expect_not(is_pushed(), "busy is asked each time");
+    cr_expect_eq(cg_near_watch_tokens(world.watch), INSTANCES - 1);
     world.versions[1] = version_of(2);
     cr_expect_not(is_pushed());
     cr_expect(is_pushed());
@@ -143,6 +144,30 @@ Test(near_pushed, a_push_without_names_empties_all)
     cr_expect_not(is_pushed(), "it came while the answer was under way");
 }
 
+/* The epoch is learned by somebody else; the tokens alone would come in. */
+Test(near_pushed, a_push_without_names_ends_answers_under_way)
+{
+    struct told told, quick = {0};
+    struct cg_instance another = instance_of(200);
+    keep_near(PUSHED);
+    for (unsigned i = 0; i < 2; i++) {
+        cg_near_watch_all_changed(world.watch);
+        size_t number = look_up(PUSHED, &told);
+        if (i == 0)
+            cg_near_watch_all_changed(world.watch);
+        else
+            cg_near_watch_attach(world.watch, "primary");
+        cg_near_watch_proven(world.watch, cg_clock_monotonic_ms());
+        quick.times = 0;
+        world.store->port->lookup(world.store, &(struct cg_key){.id = {99}, .route = PUSHED},
+                                  &another, 1, on_view, &quick);
+        answer(number + 1);
+        answer(number);
+        cr_expect_not(is_pushed());
+        cr_expect(is_pushed());
+    }
+}
+
 Test(near_pushed, an_open_purge_is_asked_for)
 {
     keep_near(PUSHED);
@@ -156,10 +181,26 @@ Test(near_pushed, an_open_purge_is_asked_for)
     answer(number + 1);
     cr_expect(cg_epoch_eq(told.epoch, world.epoch), "so the verdict sees the ban");
     cr_expect(is_pushed(), "seen under the new epoch");
-    /* A lookup that was answered before the last one: its history is shorter. */
+}
+
+/* It might be covered, and then the store may have a newer one. */
+Test(near_pushed, a_copy_from_before_an_open_purge_is_asked_for)
+{
+    struct told told, other = {0};
+    struct cg_instance another = instance_of(200);
+    keep_near(PUSHED);
+    cg_near_watch_epoch_changed(world.watch);
+    world.epoch.counter++;
+    size_t number = world.call_count;
+    world.store->port->lookup(world.store, &(struct cg_key){.id = {99}, .route = PUSHED}, &another,
+                              1, on_view, &other);
+    answer(number); /* now the epoch is known */
     number = look_up(PUSHED, &told);
-    cr_expect_eq(world.call_count, number);
-    cr_expect(cg_epoch_eq(told.epoch, world.epoch));
+    cr_assert_eq(world.call_count, number + 1);
+    answer(number);
+    cr_assert_eq(world.call_count, number + 2);
+    answer(number + 1);
+    cr_expect(is_pushed());
 }
 
 Test(near_pushed, an_older_history_does_not_replace_a_newer_one)
@@ -299,6 +340,7 @@ Test(near_pushed, a_lost_connection_empties_all)
     cr_expect_not(cg_near_watch_is_up(world.watch));
     cr_expect_not(is_pushed());
     cr_expect_not(is_pushed(), "nothing is learned while nobody listens");
+    cr_expect_eq(cg_near_watch_tokens(world.watch), 0);
     cg_near_watch_attach(world.watch, "primary");
     cg_near_watch_proven(world.watch, cg_clock_monotonic_ms());
     cr_expect_not(is_pushed(), "what was pushed meanwhile is lost");
