@@ -1,5 +1,7 @@
 #include "gateway/config/settings_build.h"
 
+#include "cachegate/redis_url.h"
+
 #include <glob.h>
 
 struct rule_files {
@@ -91,6 +93,39 @@ static void collect(const struct cg_settings_build *build, struct rule_files *fi
         read_node(build, node->items[i], build->folder, files);
 }
 
+/* Why `consistency: pushed` would be strict; NULL when it is not. */
+static const char *why_strict(const struct cg_settings_build *build)
+{
+    const struct cg_settings *settings = build->settings;
+    struct cg_redis_url url;
+    const char *why;
+    if (settings->redis_url == NULL)
+        return "there is no store.redis, and the embedded store is always asked";
+    if (settings->near_bytes == 0)
+        return "store.near is 0, so no copies are kept";
+    if (cg_redis_url_parse(cg_str_from(settings->redis_url), build->arena, &url, &why) &&
+        url.form == CG_REDIS_CLUSTER)
+        return "the servers of a Cluster are not watched";
+    return NULL;
+}
+
+/* One line: where it does not hold, it holds for no route. */
+static void check_pushed(const struct cg_settings_build *build)
+{
+    const struct cg_ruleset *ruleset = build->settings->ruleset;
+    if (build->settings->listener_count == 0) /* rules alone */
+        return;
+    for (size_t i = 0; ruleset != NULL && i < ruleset->route_count; i++) {
+        if (!ruleset->routes[i].pushed)
+            continue;
+        const char *why = why_strict(build);
+        if (why != NULL)
+            cg_problem_add(build->problems, CG_PROBLEM_WARNING, ruleset->routes[i].where,
+                           "`consistency: pushed` is the same as strict: %s", why);
+        return;
+    }
+}
+
 void cg_settings_read_rules(const struct cg_settings_build *build)
 {
     struct cg_settings *settings = build->settings;
@@ -116,4 +151,5 @@ void cg_settings_read_rules(const struct cg_settings_build *build)
     if (settings->ruleset != NULL && settings->ruleset->route_count == 0 && files->count > 0)
         cg_problem_add(build->problems, CG_PROBLEM_WARNING, files->sources[0].root,
                        "there are no `routes`, so nothing is cached");
+    check_pushed(build);
 }

@@ -431,12 +431,23 @@ Test(settings, doubtful_things_are_warnings_and_do_not_stop)
         {BASE "tls: {certificate: a.pem}", "tls.certificate: warning: has no effect"},
         {"listen: ':80'\nupstreams: {a: {url: 'http://a', tls: {verify: off}}}",
          "upstreams.a.tls: warning: has no effect"},
+        {BASE "rules: pushed.yaml",
+         "`consistency: pushed` is the same as strict: there is no store"},
+        {REDIS "rules: pushed.yaml\nthreads: 1", NULL},
+        {BASE "store: {redis: 'redis://h', near: 0}\nrules: pushed.yaml",
+         "strict: store.near is 0"},
+        {BASE "store: {redis: 'redis+cluster://h'}\nrules: pushed.yaml",
+         "strict: the servers of a Cluster are not watched"},
     };
     write_file("a.pem", "");
+    write_file("pushed.yaml", "routes: [{match: GET /a, ttl: 1m, consistency: pushed}]\n");
     for (size_t i = 0; i < sizeof doubts / sizeof doubts[0]; i++) {
         struct cg_settings *settings = loaded(doubts[i].config);
         const char *text = all_problems();
-        cr_expect_not_null(strstr(text, doubts[i].says), "%s: %s", doubts[i].config, text);
+        if (doubts[i].says == NULL)
+            cr_expect_null(strstr(text, "the same as strict"), "%s: %s", doubts[i].config, text);
+        else
+            cr_expect_not_null(strstr(text, doubts[i].says), "%s: %s", doubts[i].config, text);
         cg_settings_free(settings);
     }
 }
