@@ -15,20 +15,23 @@
 
 #include "redis_world.h"
 
-enum { FLEET_MAX = 12, FLEET_OPTIONS_MAX = 24, FLEET_TRIES = 20, FLEET_PRIMARIES = 3 };
+enum { FLEET_MAX = 12, FLEET_TRIES = 20, FLEET_PRIMARIES = 3 };
 
 struct fleet_server {
     pid_t pid;
     unsigned port, bus_port;
     char directory[96];
     bool cluster, sentinel, frozen;
-    const char *options[FLEET_OPTIONS_MAX]; /* pairs, NULL at the end; texts outlive the server */
+    char more[512]; /* lines of its configuration */
+    const char
+        *certificate; /* of redis_certificates.h: TLS on the port, and a UNIX socket to ask */
 };
 
 static struct {
     struct fleet_server servers[FLEET_MAX];
     size_t count;
     char url[1024];
+    int log, stderr_was; /* what was logged, when it is caught */
 } fleet;
 
 /* ---- asking ---- */
@@ -40,7 +43,12 @@ static redisReply *fleet_ask(const struct fleet_server *server, const char *form
 {
     va_list arguments;
     struct timeval second = {1, 0}, longer = {20, 0};
-    redisContext *connection = redisConnectWithTimeout("127.0.0.1", (int)server->port, second);
+    char path[128];
+    snprintf(path, sizeof(path), "%s/socket", server->directory);
+    redisContext *connection =
+        server->certificate != NULL
+            ? redisConnectUnixWithTimeout(path, second)
+            : redisConnectWithTimeout("127.0.0.1", (int)server->port, second);
     redisReply *reply = NULL;
     if (connection != NULL && connection->err == 0) {
         redisSetTimeout(connection, longer);
@@ -93,6 +101,34 @@ static bool fleet_says(const struct fleet_server *server, const char *command, c
     return strstr(fleet_text_of(reply, room), expected) != NULL;
 }
 
+/* ---- what is logged ---- */
+
+__attribute__((unused)) static void fleet_catch_log(void)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/stderr", world.directory);
+    fflush(stderr);
+    fleet.stderr_was = dup(2);
+    fleet.log = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_APPEND, 0600);
+    unlink(path);
+    dup2(fleet.log, 2);
+    cg_log_set_level(CG_LOG_WARN);
+}
+
+__attribute__((unused)) static bool fleet_logged(const char *words)
+{
+    char text[16384];
+    ssize_t length = pread(fleet.log, text, sizeof(text) - 1, 0);
+    text[length > 0 ? length : 0] = '\0';
+    return strstr(text, words) != NULL;
+}
+
+__attribute__((unused)) static void fleet_release_log(void)
+{
+    dup2(fleet.stderr_was, 2);
+    cg_log_set_level(CG_LOG_ERROR);
+}
+
 /* ---- starting and ending ---- */
 
 static unsigned free_port(void)
@@ -107,44 +143,43 @@ static unsigned free_port(void)
     return ntohs(address.sin_port);
 }
 
+static void fleet_configure(const struct fleet_server *server)
+{
+    char path[128];
+    const char *at = server->directory, *tls = server->certificate;
+    snprintf(path, sizeof(path), "%s/redis.conf", at);
+    FILE *file = fopen(path, "we");
+    cr_assert_not_null(file);
+    fprintf(file, "bind 127.0.0.1\ndir %s\nlogfile %s/log\n", at, at);
+    fprintf(file, "%s %u\n", tls == NULL ? "port" : "tls-port", server->port);
+    if (tls != NULL)
+        fprintf(file,
+                "port 0\nunixsocket %s/socket\ntls-cert-file %s/%s.pem\ntls-key-file %s/%s.key\n"
+                "tls-ca-cert-file %s/ca.pem\ntls-replication yes\n",
+                at, world.directory, tls, world.directory, tls, world.directory);
+    /* jemalloc's own thread would wait for a time that never comes, in a circle. */
+    if (!server->sentinel)
+        fprintf(file, "save \"\"\nrepl-diskless-sync-delay 0\njemalloc-bg-thread no\n");
+    if (server->cluster)
+        fprintf(file, "cluster-enabled yes\ncluster-port %u\n%s", server->bus_port,
+                tls == NULL ? "" : "tls-cluster yes\n");
+    fputs(server->more, file);
+    cr_assert_eq(fclose(file), 0);
+}
+
 static void fleet_exec(const struct fleet_server *server)
 {
-    const char *arguments[FLEET_OPTIONS_MAX + 32];
-    char port[8], bus_port[8], clock[96], conf[128], log[128];
-    size_t count = 0;
-    snprintf(port, sizeof(port), "%u", server->port);
-    snprintf(bus_port, sizeof(bus_port), "%u", server->bus_port);
-    snprintf(conf, sizeof(conf), "%s/sentinel.conf", server->directory);
-    snprintf(log, sizeof(log), "%s/log", server->directory);
-    arguments[count++] = "redis-server";
-    if (server->sentinel) {
-        arguments[count++] = conf;
-        arguments[count++] = "--sentinel";
-    }
-    const char *const common[] = {"--port",          port,        "--bind", "127.0.0.1", "--dir",
-                                  server->directory, "--logfile", log};
-    for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++)
-        arguments[count++] = common[i];
-    /* jemalloc's own thread would wait for a time that never comes, in a circle. */
-    const char *const data[] = {
-        "--save", "", "--repl-diskless-sync-delay", "0", "--jemalloc-bg-thread", "no"};
-    for (size_t i = 0; i < 6 && !server->sentinel; i++)
-        arguments[count++] = data[i];
-    const char *const cluster[] = {"--cluster-enabled", "yes", "--cluster-port", bus_port};
-    for (size_t i = 0; i < 4 && server->cluster; i++)
-        arguments[count++] = cluster[i];
-    for (size_t i = 0; server->options[i] != NULL; i++)
-        arguments[count++] = server->options[i];
-    arguments[count] = NULL;
+    char conf[128], clock[96];
+    snprintf(conf, sizeof(conf), "%s/redis.conf", server->directory);
+    snprintf(clock, sizeof(clock), "%s/clock", world.directory);
     if (server->frozen) {
-        snprintf(clock, sizeof(clock), "%s/clock", world.directory);
         setenv("FROZEN_CLOCK", clock, 1);
         setenv("LD_PRELOAD", FROZEN_CLOCK_LIBRARY, 1);
     }
     int nowhere = open("/dev/null", O_WRONLY);
     dup2(nowhere, 1);
     dup2(nowhere, 2);
-    execvp(arguments[0], (char *const *)arguments);
+    execlp("redis-server", "redis-server", conf, server->sentinel ? "--sentinel" : NULL, NULL);
     _exit(127);
 }
 
@@ -187,18 +222,7 @@ __attribute__((unused)) static void fleet_start_again(struct fleet_server *serve
         cr_assert_lt(cg_clock_monotonic_ms() - started_ms, 60000, "its port was taken");
 }
 
-static void fleet_write_sentinel(const struct fleet_server *server, const char *text)
-{
-    char path[128];
-    snprintf(path, sizeof(path), "%s/sentinel.conf", server->directory);
-    FILE *file = fopen(path, "we");
-    cr_assert_not_null(file);
-    cr_assert_geq(fputs(text, file), 0);
-    cr_assert_eq(fclose(file), 0);
-}
-
-/* `sentinel`: its configuration, or NULL. */
-static struct fleet_server *fleet_start(struct fleet_server like, const char *sentinel)
+static struct fleet_server *fleet_start(struct fleet_server like)
 {
     cr_assert_lt(fleet.count, FLEET_MAX);
     struct fleet_server *server = &fleet.servers[fleet.count];
@@ -209,9 +233,7 @@ static struct fleet_server *fleet_start(struct fleet_server like, const char *se
     for (unsigned tries = 0; tries < FLEET_TRIES; tries++) {
         server->port = free_port();
         server->bus_port = free_port();
-        server->sentinel = sentinel != NULL;
-        if (sentinel != NULL)
-            fleet_write_sentinel(server, sentinel);
+        fleet_configure(server);
         if (server->port != server->bus_port && fleet_try(server))
             return server;
     }
@@ -291,18 +313,18 @@ static void fleet_until_formed(size_t count)
  * Servers 0 to 2 are primaries of a third of the slots each, 3 to 5 their replicas, if any. With a
  * frozen clock nobody is ever taken for dead.
  */
-__attribute__((unused)) static void fleet_start_cluster(bool replicas, bool frozen)
+__attribute__((unused)) static void fleet_start_cluster(bool replicas, bool frozen,
+                                                        const char *certificate)
 {
     static const unsigned first[FLEET_PRIMARIES + 1] = {0, 5461, 10923, 16384};
-    struct fleet_server like = {.cluster = true, .frozen = frozen};
+    struct fleet_server like = {.cluster = true, .frozen = frozen, .certificate = certificate};
     size_t count = replicas ? 2 * FLEET_PRIMARIES : FLEET_PRIMARIES;
     char id[FLEET_TEXT_MAX];
-    like.options[0] = "--cluster-node-timeout";
-    like.options[1] = frozen ? "2000000000" : "2000";
-    like.options[2] = "--cluster-replica-validity-factor";
-    like.options[3] = "0";
+    snprintf(like.more, sizeof(like.more),
+             "cluster-node-timeout %u\ncluster-replica-validity-factor 0\n",
+             frozen ? 2000000000u : 2000u);
     for (size_t i = 0; i < count; i++)
-        fleet_start(like, NULL);
+        fleet_start(like);
     struct fleet_server *servers = fleet.servers;
     for (unsigned i = 0; i < FLEET_PRIMARIES; i++) {
         FLEET_DO(&servers[i], "CLUSTER SET-CONFIG-EPOCH %u", i + 1);
@@ -336,31 +358,25 @@ static bool fleet_watched(size_t sentinels)
 }
 
 /* Server 0 is the primary, 1 its replica, the others sentinels, who call the primary `main`. */
-__attribute__((unused)) static void fleet_start_sentinels(size_t sentinels, bool frozen,
-                                                          const char *sentinel_password)
+__attribute__((unused)) static void
+fleet_start_sentinels(size_t sentinels, bool frozen, const char *certificate, const char *password)
 {
-    static char port[8];
-    char conf[512];
-    struct fleet_server like = {.frozen = frozen}, plain = {0};
-    struct fleet_server *primary = fleet_start(like, NULL);
-    snprintf(port, sizeof(port), "%u", primary->port);
-    like.options[0] = "--replicaof";
-    like.options[1] = "127.0.0.1";
-    like.options[2] = port;
-    fleet_start(like, NULL);
-    snprintf(conf, sizeof(conf),
-             "sentinel monitor main 127.0.0.1 %s %zu\n"
-             "sentinel down-after-milliseconds main %u\n"
-             "sentinel failover-timeout main 6000\n"
-             "%s%s\n%s%s\n",
-             port, sentinels / 2 + 1, frozen ? 600000u : 1000u,
-             sentinel_password == NULL ? "" : "requirepass ",
-             sentinel_password == NULL ? "" : sentinel_password,
-             sentinel_password == NULL ? "" : "sentinel sentinel-pass ",
-             sentinel_password == NULL ? "" : sentinel_password);
+    struct fleet_server data = {.frozen = frozen, .certificate = certificate};
+    struct fleet_server sentinel = {.sentinel = true, .certificate = certificate};
+    unsigned port = fleet_start(data)->port;
+    snprintf(data.more, sizeof(data.more), "replicaof 127.0.0.1 %u\n", port);
+    fleet_start(data);
+    int length = snprintf(sentinel.more, sizeof(sentinel.more),
+                          "sentinel monitor main 127.0.0.1 %u %zu\n"
+                          "sentinel down-after-milliseconds main %u\n"
+                          "sentinel failover-timeout main 6000\n",
+                          port, sentinels / 2 + 1, frozen ? 600000u : 1000u);
+    if (password != NULL)
+        snprintf(sentinel.more + length, sizeof(sentinel.more) - (size_t)length,
+                 "requirepass %s\nsentinel sentinel-pass %s\n", password, password);
     for (size_t i = 0; i < sentinels; i++)
-        fleet_start(plain, conf);
-    if (sentinel_password == NULL)
+        fleet_start(sentinel);
+    if (password == NULL)
         WORLD_UNTIL(fleet_watched(sentinels));
 }
 

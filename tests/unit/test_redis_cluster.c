@@ -9,7 +9,7 @@
 static void begin(void)
 {
     world_begin();
-    fleet_start_cluster(false, true);
+    fleet_start_cluster(false, true, NULL);
     fleet_use_url("redis+cluster://127.0.0.1:%u,127.0.0.1:%u", fleet.servers[0].port,
                   fleet.servers[1].port);
 }

@@ -9,7 +9,7 @@
 static void begin(void)
 {
     world_begin();
-    fleet_start_sentinels(1, true, NULL);
+    fleet_start_sentinels(1, true, NULL, NULL);
     fleet_use_url("redis+sentinel://127.0.0.1:%u/main", fleet.servers[FLEET_SENTINEL].port);
 }
 

@@ -9,7 +9,6 @@ static struct {
     struct cg_redis_topology *topology;
     unsigned count; /* of maps */
     struct cg_redis_map map;
-    int log, stderr_was; /* what was logged, when it is caught */
 } t;
 
 /* ---- a clock whose longest pause, the one between looks, is what the test wants ---- */
@@ -83,37 +82,11 @@ static bool owns(const struct fleet_server *server, size_t slot)
     return owner != NULL && owner->port == server->port && strcmp(owner->host, "127.0.0.1") == 0;
 }
 
-static void catch_log(void)
-{
-    char path[128];
-    snprintf(path, sizeof(path), "%s/stderr", world.directory);
-    fflush(stderr);
-    t.stderr_was = dup(2);
-    t.log = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_APPEND, 0600);
-    unlink(path);
-    dup2(t.log, 2);
-    cg_log_set_level(CG_LOG_WARN);
-}
-
-static bool logged(const char *words)
-{
-    char text[16384];
-    ssize_t length = pread(t.log, text, sizeof(text) - 1, 0);
-    text[length > 0 ? length : 0] = '\0';
-    return strstr(text, words) != NULL;
-}
-
-static void release_log(void)
-{
-    dup2(t.stderr_was, 2);
-    cg_log_set_level(CG_LOG_ERROR);
-}
-
 /* ---- Cluster ---- */
 
 Test(topology, cluster_is_found_from_any_seed_that_lives)
 {
-    fleet_start_cluster(false, false);
+    fleet_start_cluster(false, false, NULL);
     open_topology("redis+cluster://127.0.0.1:1,127.0.0.1:%u", fleet.servers[1].port);
     WORLD_UNTIL(t.count == 1);
     cr_expect_eq(t.map.shard_count, 3);
@@ -133,7 +106,7 @@ static void give_slot(unsigned slot, const struct fleet_server *to)
 Test(topology, slot_that_moved_is_found_on_doubt)
 {
     long_pauses = NEVER_END;
-    fleet_start_cluster(false, false);
+    fleet_start_cluster(false, false, NULL);
     open_topology("redis+cluster://127.0.0.1:%u", fleet.servers[0].port);
     WORLD_UNTIL(t.count == 1);
     give_slot(100, &fleet.servers[2]);
@@ -150,7 +123,7 @@ Test(topology, slot_that_moved_is_found_on_doubt)
 Test(topology, slot_that_moved_is_found_in_time_without_doubt)
 {
     long_pauses = END_AT_ONCE;
-    fleet_start_cluster(false, false);
+    fleet_start_cluster(false, false, NULL);
     open_topology("redis+cluster://127.0.0.1:%u", fleet.servers[0].port);
     WORLD_UNTIL(t.count == 1);
     give_slot(100, &fleet.servers[2]);
@@ -160,7 +133,7 @@ Test(topology, slot_that_moved_is_found_in_time_without_doubt)
 
 Test(topology, replica_that_was_promoted_is_found)
 {
-    fleet_start_cluster(true, false);
+    fleet_start_cluster(true, false, NULL);
     open_topology("redis+cluster://127.0.0.1:%u", fleet.servers[0].port);
     WORLD_UNTIL(t.count == 1);
     cr_expect(owns(&fleet.servers[0], 0));
@@ -172,33 +145,33 @@ Test(topology, replica_that_was_promoted_is_found)
 
 Test(topology, cluster_that_is_down_is_not_believed)
 {
-    fleet_start_cluster(false, false);
+    fleet_start_cluster(false, false, NULL);
     fleet_end(&fleet.servers[1]);
     WORLD_UNTIL(fleet_says(&fleet.servers[0], "CLUSTER INFO", "cluster_state:fail"));
-    catch_log();
+    fleet_catch_log();
     open_topology("redis+cluster://127.0.0.1:%u", fleet.servers[0].port);
-    WORLD_UNTIL(logged("says that the cluster is down"));
+    WORLD_UNTIL(fleet_logged("says that the cluster is down"));
     cr_expect_eq(t.count, 0);
     fleet_start_again(&fleet.servers[1]);
     WORLD_UNTIL(t.count == 1);
-    release_log();
+    fleet_release_log();
     cr_expect(owns(&fleet.servers[1], 5461));
 }
 
 Test(topology, cluster_may_come_later_than_we)
 {
     struct fleet_server like = {.cluster = true};
-    struct fleet_server *server = fleet_start(like, NULL);
+    struct fleet_server *server = fleet_start(like);
     FLEET_DO(server, "CLUSTER ADDSLOTSRANGE 0 99");
     FLEET_DO(server, "CONFIG SET cluster-require-full-coverage no");
     fleet_end(server);
-    catch_log();
+    fleet_catch_log();
     open_topology("redis+cluster://127.0.0.1:%u", server->port);
-    WORLD_UNTIL(logged("Connection refused") || logged("connection"));
+    WORLD_UNTIL(fleet_logged("Connection refused") || fleet_logged("connection"));
     fleet_start_again(server);
     FLEET_DO(server, "CONFIG SET cluster-require-full-coverage no");
     WORLD_UNTIL(t.count == 1);
-    release_log();
+    fleet_release_log();
     cr_expect(owns(server, 99));
     cr_expect_null(owner_of(100), "nobody serves it");
 }
@@ -206,14 +179,14 @@ Test(topology, cluster_may_come_later_than_we)
 Test(topology, server_that_is_no_cluster_is_named)
 {
     struct fleet_server like = {0};
-    struct fleet_server *server = fleet_start(like, NULL);
+    struct fleet_server *server = fleet_start(like);
     char line[128];
-    catch_log();
+    fleet_catch_log();
     open_topology("redis+cluster://127.0.0.1:%u", server->port);
     snprintf(line, sizeof(line), "127.0.0.1:%u: refuses: ERR This instance has cluster support",
              server->port);
-    WORLD_UNTIL(logged(line));
-    release_log();
+    WORLD_UNTIL(fleet_logged(line));
+    fleet_release_log();
     cr_expect_eq(t.count, 0);
 }
 
@@ -221,7 +194,7 @@ Test(topology, server_that_is_no_cluster_is_named)
 
 Test(topology, sentinels_name_the_primary_and_those_that_are_gone_do_not_matter)
 {
-    fleet_start_sentinels(2, false, NULL);
+    fleet_start_sentinels(2, false, NULL, NULL);
     open_topology("redis+sentinel://127.0.0.1:1,127.0.0.1:%u/main",
                   fleet.servers[FLEET_SENTINEL].port);
     WORLD_UNTIL(t.count == 1);
@@ -243,7 +216,7 @@ static void open_on_sentinels(size_t count)
 Test(topology, switch_is_heard_without_a_doubt)
 {
     long_pauses = NEVER_END;
-    fleet_start_sentinels(1, false, NULL);
+    fleet_start_sentinels(1, false, NULL, NULL);
     open_on_sentinels(1);
     WORLD_UNTIL(
         fleet_says(&fleet.servers[FLEET_SENTINEL], "CLIENT LIST TYPE pubsub", "cmd=subscribe"));
@@ -254,7 +227,7 @@ Test(topology, switch_is_heard_without_a_doubt)
 
 Test(topology, primary_that_died_is_replaced)
 {
-    fleet_start_sentinels(3, false, NULL);
+    fleet_start_sentinels(3, false, NULL, NULL);
     open_on_sentinels(3);
     fleet_end(&fleet.servers[FLEET_PRIMARY]);
     WORLD_UNTIL((cg_redis_topology_doubt(t.topology), owns(&fleet.servers[FLEET_REPLICA], 0)));
@@ -263,7 +236,7 @@ Test(topology, primary_that_died_is_replaced)
 
 Test(topology, ear_is_moved_to_a_sentinel_that_lives)
 {
-    fleet_start_sentinels(3, false, NULL);
+    fleet_start_sentinels(3, false, NULL, NULL);
     open_on_sentinels(3);
     const char *const list = "CLIENT LIST TYPE pubsub";
     struct fleet_server *sentinels = &fleet.servers[FLEET_SENTINEL];
@@ -279,22 +252,22 @@ Test(topology, ear_is_moved_to_a_sentinel_that_lives)
 
 Test(topology, server_that_is_no_primary_is_not_believed)
 {
-    fleet_start_sentinels(1, false, NULL);
+    fleet_start_sentinels(1, false, NULL, NULL);
     FLEET_DO(&fleet.servers[FLEET_PRIMARY], "REPLICAOF 127.0.0.1 %u",
              fleet.servers[FLEET_REPLICA].port);
-    catch_log();
+    fleet_catch_log();
     open_topology("redis+sentinel://127.0.0.1:%u/main", fleet.servers[FLEET_SENTINEL].port);
-    WORLD_UNTIL(logged("is not a primary, although a sentinel says so"));
+    WORLD_UNTIL(fleet_logged("is not a primary, although a sentinel says so"));
     cr_expect_eq(t.count, 0);
     FLEET_DO(&fleet.servers[FLEET_PRIMARY], "REPLICAOF NO ONE");
     WORLD_UNTIL(t.count == 1);
-    release_log();
+    fleet_release_log();
 }
 
 Test(topology, unknown_name_and_wrong_passwords_are_logged)
 {
     char line[160];
-    fleet_start_sentinels(1, false, "opensesame");
+    fleet_start_sentinels(1, false, NULL, "opensesame");
     unsigned port = fleet.servers[FLEET_SENTINEL].port;
     const struct {
         const char *name, *options, *line;
@@ -307,13 +280,13 @@ Test(topology, unknown_name_and_wrong_passwords_are_logged)
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         bool good = rows[i].line[0] == '\0';
-        catch_log();
+        fleet_catch_log();
         open_topology("redis+sentinel://127.0.0.1:%u/%s%s", port, rows[i].name, rows[i].options);
         snprintf(line, sizeof(line), "sentinel 127.0.0.1:%u: %s", port, rows[i].line);
-        WORLD_UNTIL(good ? t.count == 1 : logged(line));
+        WORLD_UNTIL(good ? t.count == 1 : fleet_logged(line));
         cr_expect_eq(t.count, good ? 1 : 0, "%s", line);
-        cr_expect_not(logged("opensesame") || logged("wrong"), "a password was logged");
-        release_log();
+        cr_expect_not(fleet_logged("opensesame") || fleet_logged("wrong"), "a password was logged");
+        fleet_release_log();
         t.topology = cg_redis_topology_destroy(t.topology);
         cg_redis_peer_fini(&t.peer);
     }
