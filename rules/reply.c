@@ -1,6 +1,7 @@
 #include "cachegate/assert.h"
 #include "cachegate/buf.h"
 #include "cachegate/cache_control.h"
+#include "cachegate/httpdate.h"
 #include "cachegate/verdict.h"
 
 /* The detail comes from rules and from field names of the request: bounded, it stays one. */
@@ -155,6 +156,17 @@ static struct cg_str print_cache_status(const struct cg_reply_facts *facts, stru
     return text;
 }
 
+/* RFC 9110 6.6.1: whoever passes on an answer without Date says when it arrived. */
+static bool add_date(const struct cg_reply_facts *facts, struct cg_arena *arena,
+                     struct cg_fields *fields)
+{
+    char text[CG_HTTPDATE_SIZE];
+    if (facts->received_at_ms == 0 || cg_fields_find(fields, CG_STR("date")) != NULL)
+        return true;
+    cg_httpdate_print(facts->received_at_ms / 1000, text);
+    return cg_fields_add(fields, arena, CG_STR("date"), cg_arena_copy(arena, cg_str_from(text)));
+}
+
 bool cg_reply_fields(const struct cg_fields *fields, const struct cg_reply_facts *facts,
                      struct cg_arena *arena, struct cg_fields *ret_fields)
 {
@@ -173,7 +185,8 @@ bool cg_reply_fields(const struct cg_fields *fields, const struct cg_reply_facts
         !cg_fields_add(ret_fields, arena, CG_STR("age"),
                        cg_arena_printf(arena, "%llu", (unsigned long long)facts->age_s)))
         return false;
-    return cg_fields_add(ret_fields, arena, CG_STR("via"),
+    return add_date(facts, arena, ret_fields) &&
+           cg_fields_add(ret_fields, arena, CG_STR("via"),
                          cg_arena_printf(arena, "1.1 %.*s", CG_STR_ARG(facts->via))) &&
            cg_fields_add(ret_fields, arena, CG_STR("cache-status"),
                          print_cache_status(facts, arena));

@@ -1,5 +1,6 @@
 #include "cachegate/verdict.h"
 
+#include "cachegate/cache_control.h"
 #include "cachegate/freshness.h"
 #include "cachegate/validator.h"
 #include "cachegate/wishes.h"
@@ -124,6 +125,17 @@ static bool wants_fresher(const struct cg_verdict *verdict, const struct cg_wish
            !(wishes->has_max_stale && -verdict->ttl_s <= wishes->max_stale_s);
 }
 
+/* RFC 8246 2: while it is fresh, only an outright no-cache is worth asking for. */
+static bool is_immutable(const struct cg_verdict *verdict, const struct cg_entry *entry,
+                         const struct cg_wishes *wishes)
+{
+    struct cg_cache_control control;
+    if (wishes->no_cache || verdict->ttl_s < 0)
+        return false;
+    cg_cache_control_parse(&entry->fields, CG_STR("cache-control"), &control);
+    return control.immutable;
+}
+
 struct cg_verdict cg_verdict_for(struct cg_verdict verdict, const struct cg_entry *entry,
                                  const struct cg_wishes *wishes)
 {
@@ -133,7 +145,7 @@ struct cg_verdict cg_verdict_for(struct cg_verdict verdict, const struct cg_entr
         verdict.usable_if_error = verdict.may_validate = false;
     }
     bool is_served = verdict.kind == CG_VERDICT_HIT || verdict.kind == CG_VERDICT_STALE;
-    if (is_served && wants_fresher(&verdict, wishes)) {
+    if (is_served && wants_fresher(&verdict, wishes) && !is_immutable(&verdict, entry, wishes)) {
         bool was_fresh = verdict.ttl_s >= 0;
         verdict.kind = CG_VERDICT_MISS;
         verdict.reason = CG_REASON_CLIENT_FRESHER;

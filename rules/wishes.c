@@ -6,7 +6,7 @@ void cg_wishes_of(const struct cg_route *route, const struct cg_fields *fields,
                   struct cg_wishes *ret_wishes)
 {
     struct cg_cache_control said;
-    unsigned honoured = route->wishes;
+    unsigned honoured = route == NULL ? 0 : route->wishes;
     cg_cache_control_parse(fields, CG_STR("cache-control"), &said);
     bool pragma = (honoured & CG_WISH_PRAGMA) != 0 &&
                   cg_fields_find(fields, CG_STR("cache-control")) == NULL &&

@@ -97,6 +97,7 @@ struct cg_reply_facts {
     int64_t ttl_s;
     bool has_ttl; /* forwarded: ttl_s is known, because the answer was stored or validated */
     uint64_t age_s;
+    int64_t received_at_ms;  /* when the answer arrived; 0: not known */
     bool collapsed;          /* waited for another request's fetch */
     unsigned forward_status; /* upstream's status when it differs from what is sent; 0: none */
     struct cg_str key;       /* shown where the operator wants it (RFC 9211 2.7); else empty */
@@ -104,8 +105,9 @@ struct cg_reply_facts {
 };
 
 /*
- * The reply's fields: `fields` without hop-by-hop and framing ones, then Age (hits), Via and
- * Cache-Status (RFC 9211), appended behind those of caches before us. False: too many fields.
+ * The reply's fields: `fields` without hop-by-hop and framing ones, then Age (hits), Date where the
+ * origin sent none (RFC 9110 6.6.1), Via and Cache-Status (RFC 9211), appended behind those of
+ * caches before us. False: too many fields.
  */
 bool cg_reply_fields(const struct cg_fields *fields, const struct cg_reply_facts *facts,
                      struct cg_arena *arena, struct cg_fields *ret_fields);

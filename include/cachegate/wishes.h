@@ -23,7 +23,7 @@ struct cg_wishes {
     int64_t max_stale_s;
 };
 
-/* `fields` are the request's. */
+/* `fields` are the request's. `route` may be NULL: what no rule names is the origin's alone. */
 void cg_wishes_of(const struct cg_route *route, const struct cg_fields *fields,
                   struct cg_wishes *ret_wishes);
 

@@ -124,6 +124,20 @@ Test(reply, our_status_stands_behind_those_of_caches_before_us)
     cr_expect(cg_str_eq(member, CG_STR("1.1 cachegate")));
 }
 
+Test(reply, date_is_that_of_the_arrival_where_the_origin_sent_none)
+{
+    struct cg_reply_facts facts = {OURS, .reason = CG_REASON_ABSENT,
+                                   .received_at_ms = INT64_C(784111777999)};
+    struct cg_fields fields = reply(&facts);
+    cr_expect(cg_str_eq(cg_fields_value(&fields, CG_STR("date")),
+                        CG_STR("Sun, 06 Nov 1994 08:49:37 GMT")),
+              "RFC 9110 6.6.1");
+    add("date", "x");
+    fields = reply(&facts);
+    cr_expect_eq(cg_fields_count(&fields, CG_STR("date")), 1);
+    cr_expect(cg_str_eq(cg_fields_value(&fields, CG_STR("date")), CG_STR("x")));
+}
+
 Test(reply, targeted_fields_travel_on)
 {
     struct cg_reply_facts facts = {OURS, .hit = true, .reason = CG_REASON_FRESH};

@@ -10,11 +10,13 @@ enum { ALL = 127 };
 
 static struct cg_arena arena;
 static struct cg_route route;
+static const char *stored; /* the fields of the answer that a verdict is about */
 
 static void setup(void)
 {
     cg_arena_init(&arena, 1 << 20);
     route = (struct cg_route){.wishes = ALL};
+    stored = "etag: \"a\"\n";
 }
 
 static void teardown(void)
@@ -104,7 +106,7 @@ static void run(struct cg_verdict verdict, bool must_revalidate, const struct ro
     struct cg_entry entry = {.kind = CG_ENTRY_ANSWER,
                              .status = 200,
                              .must_revalidate = must_revalidate,
-                             .fields = fields_of("etag: \"a\"\n", &arena)};
+                             .fields = fields_of(stored, &arena)};
     for (size_t i = 0; i < count; i++) {
         struct cg_wishes wishes = read(rows[i].request);
         struct cg_verdict got = cg_verdict_for(verdict, &entry, &wishes);
@@ -143,6 +145,35 @@ Test(wishes, fresh_answer_may_be_too_old_for_a_client)
          true, true},
     };
     RUN(fresh, false, rows);
+    static const struct row immutable[] = {
+        {"8246 2 fresh", "cache-control: max-age=0\n", IS_HIT},
+        {"8246 2 fresh", "cache-control: min-fresh=99\n", IS_HIT},
+        {"8246 2 asked outright", "cache-control: no-cache\n", IS_FRESHER, false, false},
+    };
+    stored = "etag: \"a\"\ncache-control: max-age=30, immutable\n";
+    RUN(fresh, false, immutable);
+}
+
+Test(wishes, expired_answer_is_not_immutable_any_more)
+{
+    struct cg_verdict stale = {.kind = CG_VERDICT_STALE,
+                               .reason = CG_REASON_STALE_WHILE_REVALIDATE,
+                               .ttl_s = -5,
+                               .alive = true,
+                               .may_validate = true};
+    static const struct row rows[] = {
+        {"8246 2", "cache-control: max-age=9\n", IS_FRESHER, false, false},
+    };
+    stored = "etag: \"a\"\ncache-control: immutable\n";
+    RUN(stale, false, rows);
+}
+
+Test(wishes, nothing_is_honoured_where_no_rule_names_the_request)
+{
+    struct cg_fields fields = fields_of("cache-control: no-store, only-if-cached\n", &arena);
+    struct cg_wishes wishes;
+    cg_wishes_of(NULL, &fields, &wishes);
+    cr_expect(!wishes.no_store && !wishes.only_if_cached);
 }
 
 Test(wishes, client_may_accept_what_is_expired)
