@@ -1,5 +1,5 @@
 /* What may be stored, clause by clause: of RFC 9111, or of the RFC that a row names. */
-#include "cachegate/verdict.h"
+#include "cachegate/conditional.h"
 
 #include <criterion/criterion.h>
 
@@ -278,4 +278,45 @@ Test(storable_clauses, wish_not_to_store_counts_where_the_route_honours_it)
     route.wishes = 0;
     struct cg_storable storable = judge_request("cache-control: no-store\n", 200, "");
     expect_reason("client: none", &storable, CG_REASON_STORED);
+}
+
+/* What a 304 comes to: the same question as for a whole answer, over the merged fields. */
+Test(storable_clauses, confirmed_answer_is_as_fresh_as_if_it_had_been_sent_anew)
+{
+    static const struct {
+        const char *clause, *confirmation;
+        enum cg_reason reason;
+        uint64_t lifetime_ms, initial_age_ms;
+        bool store_expired;
+    } rows[] = {
+        {"4.3.4 a new lifetime", "cache-control: max-age=30\nage: 2\n", CG_REASON_STORED, 30000,
+         2500, false},
+        {"4.3.4 the stored one again", "age: 2\n", CG_REASON_STORED, 60000, 2500, false},
+        {"4.3.4 the age of before is over", "", CG_REASON_STORED, 60000, 500, false},
+        {"3.2 the new word is no-store", "cache-control: no-store\n", CG_REASON_NO_STORE, 0, 500,
+         false},
+        {"3.2 the new word is no-cache", "cache-control: no-cache\n", CG_REASON_NO_CACHE, 0, 500,
+         true},
+        {"3.2 older than it lasts", "age: 61\n", CG_REASON_NO_LIFETIME, 60000, 61500, true},
+        {"a cookie comes with it", "set-cookie: a=b\n", CG_REASON_SET_COOKIE, 0, 500, false},
+    };
+    struct cg_verdict verdict = {.kind = CG_VERDICT_MISS, .alive = true, .may_validate = true};
+    struct cg_entry entry = {.kind = CG_ENTRY_ANSWER, .status = 200};
+    struct cg_fields answer =
+        fields_of("etag: \"a\"\ncache-control: max-age=60\nage: 50\n", &arena);
+    cr_assert(cg_stored_fields(&answer, &arena, &entry.fields));
+    route.ttl_origin = true;
+    route.keep_ms = 5000;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cg_fields confirmation = fields_of(rows[i].confirmation, &arena), merged;
+        struct cg_storable storable;
+        cr_assert_eq(cg_validation_of(&verdict, &entry, 304, &confirmation),
+                     CG_VALIDATION_CONFIRMED);
+        cr_assert(cg_merged_fields(&verdict, &entry, &confirmation, &arena, &merged));
+        cg_storable_of(&plan, NULL, entry.status, &merged, 1000, 1500, &arena, &storable);
+        expect_reason(rows[i].clause, &storable, rows[i].reason);
+        cr_expect_eq(storable.lifetime_ms, rows[i].lifetime_ms, "%s", rows[i].clause);
+        cr_expect_eq(storable.initial_age_ms, rows[i].initial_age_ms, "%s", rows[i].clause);
+        cr_expect_eq(storable.store_expired, rows[i].store_expired, "%s", rows[i].clause);
+    }
 }
