@@ -344,6 +344,7 @@ static void begin_to_listen(struct member *member)
         .context = member->context,
         .clock = member->clock,
         .timeout_ms = settings->store_timeout_ms,
+        .toll = &redis->toll,
         .breaker = {settings->breaker_failures, settings->breaker_open_ms,
                     settings->breaker_open_longest_ms},
         .on_greeted = on_greeted,
