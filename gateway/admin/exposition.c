@@ -85,6 +85,12 @@ static void add_store(struct cg_buf *out, struct cg_store *store)
     add_one(out, "cachegate_store_up", "gauge", "whether the store answers", health.available);
     add_one(out, "cachegate_store_journal", "gauge", "purges that were not delivered yet",
             health.journal);
+    add_one(out, "cachegate_near_entries", "gauge", "copies of what the store holds",
+            stats.near_entries);
+    add_one(out, "cachegate_near_bytes", "gauge", "bytes that these copies take", stats.near_bytes);
+    if (health.tracking != NULL)
+        add_one(out, "cachegate_tracking_up", "gauge", "whether Redis tells of changes",
+                strcmp(health.tracking, "up") == 0);
     add_head(out, "cachegate_store_latency_seconds", "gauge", "of a round trip to the store");
     cg_buf_printf(out, "cachegate_store_latency_seconds %.6f\n", health.latency_ms / 1000);
     if (stats.fleet == NULL)

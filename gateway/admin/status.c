@@ -92,6 +92,19 @@ static json_t *list_reasons(const struct cg_admin *admin)
     return reasons;
 }
 
+/* Of copies in front of a shared store (near.h). */
+static json_t *describe_near(struct cg_book *book, const struct cg_store_stats *store)
+{
+    json_t *object = json_object();
+    set_count(object, "keys", store->near_entries);
+    json_object_set_new(object, "size_mb", megabytes(store->near_bytes));
+    set_count(object, "confirmed_hits", cg_book_sum(book, CG_METRIC_NEAR_HITS));
+    set_count(object, "pushed_hits", cg_book_sum(book, CG_METRIC_PUSHED_HITS));
+    set_count(object, "pushes", cg_book_sum(book, CG_METRIC_PUSHES));
+    set_count(object, "tracking_lost", cg_book_sum(book, CG_METRIC_TRACKING_LOST));
+    return object;
+}
+
 void cg_admin_stats(const struct cg_admin_call *call)
 {
     const struct cg_admin *admin = call->admin;
@@ -112,6 +125,8 @@ void cg_admin_stats(const struct cg_admin_call *call)
     json_object_set_new(object, "reasons", list_reasons(admin));
     if (store.fleet != NULL)
         json_object_set_new(object, "fleet", describe_fleet(store.fleet));
+    if (admin->world.settings->redis_url != NULL)
+        json_object_set_new(object, "near", describe_near(book, &store));
     json_object_set_new(object, "routes", list_routes(admin, store.fleet));
     cg_admin_answer(call->request, 200, object);
 }
@@ -158,6 +173,8 @@ void cg_admin_health(const struct cg_admin_call *call)
     json_object_set_new(object, "latency_ms", json_real(health.latency_ms));
     json_object_set_new(object, "breaker", json_string(health.breaker));
     set_count(object, "journal", health.journal);
+    if (health.tracking != NULL)
+        json_object_set_new(object, "tracking", json_string(health.tracking));
     set_servers(object, &health, store.fleet);
     set_counts(object, admin, &store);
     cg_admin_answer(call->request, 200, object); /* degraded is no failure: requests are served */
