@@ -347,7 +347,6 @@ static void begin_to_listen(struct member *member)
         .toll = &redis->toll,
         .breaker = {settings->breaker_failures, settings->breaker_open_ms,
                     settings->breaker_open_longest_ms},
-        .toll = &redis->toll,
         .on_greeted = on_greeted,
         .on_lost = doubt,
         .on_doubt = doubt,
