@@ -102,17 +102,17 @@ struct cg_settings {
     uint32_t wait_replicas;    /* that must have a purge; 0: none */
     uint32_t breaker_failures; /* of a Redis server: breaker.h */
     uint32_t breaker_open_ms, breaker_open_longest_ms;
-    char *on_outage;         /* "pass" or "memory" */
-    uint32_t outage_ttl_ms;  /* how long a copy lives that an outage was answered from */
-    char *on_unpurgeable;    /* "journal", "refuse" or "lease" */
+    char *on_outage;          /* "pass" or "memory" */
+    uint32_t outage_ttl_ms;   /* how long a copy lives that an outage was answered from */
+    char *on_unpurgeable;     /* "journal", "refuse" or "lease" */
     uint32_t journal_entries; /* purges that Redis was not told of; more are a flush */
     char *spool_file;         /* keeps them when the process ends; NULL without */
     uint32_t lease_ms;        /* of a gateway's membership in Redis */
     uint32_t gone_after_ms;   /* after its end: declared gone, with a flush */
     uint32_t failover_ms;     /* in less time no replica is promoted */
-    size_t memory_bytes;     /* of the embedded store, entries and versions */
-    size_t entry_bytes_max;  /* a larger answer is passed on, not stored */
-    struct cg_secret secret; /* of the deployment; random per process when none is given */
+    size_t memory_bytes;      /* of the embedded store, entries and versions */
+    size_t entry_bytes_max;   /* a larger answer is passed on, not stored */
+    struct cg_secret secret;  /* of the deployment; random per process when none is given */
     bool secret_given;
     struct cg_secret secret_previous; /* the other one of a rotation, when there is one */
     bool secret_previous_given;

@@ -206,7 +206,7 @@ class AdminJourney(Journey):
     def test_the_exposition_is_well_formed(self):
         text = self.front.admin("GET", "/metrics").body.decode()
         described, seen = set(), set()
-        sample = re.compile(r'([a-z_]+)(\{([a-z]+="(\\.|[^"\\])*",?)+\})? \d+')
+        sample = re.compile(r'([a-z_]+)(\{([a-z]+="(\\.|[^"\\])*",?)+\})? \d+(\.\d+)?')
         for line in text.rstrip("\n").split("\n"):
             if line.startswith("# "):
                 described.add(line.split(" ")[2])

@@ -79,7 +79,7 @@ class Check(Journey):
         self.assertIn("nothing is cached", cli("check", "--rules", empty)[1])
 
     def test_a_redis_url_is_refused_with_a_remedy_and_never_shown(self):
-        for url, sentence in (("redis+cluster://:hunter2@h/0", "not built into this version"),
+        for url, sentence in (("redis+cluster://:hunter2@h/1", "has no database but 0"),
                               ("redis://:hunter2@h/zero", "the database must be a number"),
                               ("redis://:hunter2@", "the host is missing"),
                               ("tcp://:hunter2@h", "must begin with redis://")):
