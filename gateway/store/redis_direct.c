@@ -194,7 +194,7 @@ static void on_directed(void *owner, size_t index, const redisReply *reply)
     struct cg_redis_directed *directed = owner;
     struct cg_redis_handle *handle = directed->handle;
     (void)index;
-    bool waits = directed->lane == CG_REDIS_WRITES && handle->node_settings.two_channels;
+    bool waits = directed->lane == CG_REDIS_WRITES && handle->wait_replicas > 0;
     if (reply == NULL || handle->closing) {
         end(directed, NULL);
         return;
@@ -264,16 +264,7 @@ bool cg_redis_send(struct cg_redis_handle *handle, enum cg_redis_lane lane, stru
 bool cg_redis_send_wait(struct cg_redis_handle *handle, struct cg_redis_node *node,
                         cg_redis_reply_fn answer, void *owner, size_t index)
 {
-    struct cg_redis_words words = {0};
-    char replicas[24], timeout[24];
-    uint32_t timeout_ms = handle->node_settings.timeout_ms / 2; /* it blocks what is sent behind */
-    if (!cg_redis_node_ready(node))
-        return false;
-    cg_redis_words_add(&words, CG_STR("WAIT"));
-    cg_redis_words_add(&words, cg_redis_number(handle->wait_replicas, replicas));
-    cg_redis_words_add(&words, cg_redis_number(timeout_ms == 0 ? 1 : timeout_ms, timeout));
-    return cg_redis_link_send(cg_redis_node_link(node, CG_REDIS_WRITES), &words, answer, owner,
-                              index);
+    return cg_redis_node_wait(node, handle->wait_replicas, answer, owner, index);
 }
 
 bool cg_redis_is_replicated(const struct cg_redis_handle *handle, const redisReply *reply)

@@ -81,12 +81,21 @@ static void send_in_the_clear(struct cg_redis_link *link)
 static void on_flush(void *owner)
 {
     struct cg_redis_link *link = owner;
-    if (!link->open || link->writing || link->waiting.length == 0)
+    if (!link->open || link->writing)
+        return;
+    if (link->on_leaving != NULL)
+        link->on_leaving(link->owner);
+    if (link->waiting.length == 0)
         return;
     if (link->tls != NULL)
         send_over_tls(link);
     else
         send_in_the_clear(link);
+}
+
+void cg_redis_link_push(struct cg_redis_link *link)
+{
+    on_flush(link);
 }
 
 /* Later deadlines wait for the timer that is armed. */
@@ -96,6 +105,13 @@ static void arm_deadline(struct cg_redis_link *link, int64_t now_ms, int64_t at_
         return;
     link->deadline_ms = at_ms;
     cg_timer_arm(link->clock, &link->deadline, at_ms > now_ms ? (uint32_t)(at_ms - now_ms) : 0);
+}
+
+/* While bytes are being written, what follows leaves with their end. */
+void cg_redis_link_leave(struct cg_redis_link *link)
+{
+    if (link->open && !link->writing && !link->flush.armed)
+        cg_timer_arm(link->clock, &link->flush, 0);
 }
 
 bool cg_redis_link_send_text(struct cg_redis_link *link, struct cg_str text,
@@ -117,8 +133,7 @@ bool cg_redis_link_send_text(struct cg_redis_link *link, struct cg_str text,
         link->live = command;
         arm_deadline(link, now_ms, now_ms + link->timeout_ms);
     }
-    if (!link->writing && !link->flush.armed)
-        cg_timer_arm(link->clock, &link->flush, 0);
+    cg_redis_link_leave(link);
     return true;
 }
 

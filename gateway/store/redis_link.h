@@ -20,7 +20,7 @@
 #include "gateway/request/ports.h"
 #include "gateway/store/redis_peer.h"
 
-enum { CG_REDIS_WORDS_MAX = 80, CG_REDIS_COMMANDS_MAX = 65536 };
+enum { CG_REDIS_WORDS_MAX = 96, CG_REDIS_COMMANDS_MAX = 65536 };
 
 /* A command under construction; the words are borrowed until cg_redis_link_send returns. */
 struct cg_redis_words {
@@ -48,6 +48,8 @@ struct cg_redis_link {
     /* May be NULL. Before a reply is handed to its command, NULL when it is late (but not when the
      * connection ended); it may not send, nor end the link. */
     void (*on_reply)(void *owner, const redisReply *reply);
+    /* May be NULL. Before what was sent in this turn leaves; it may send more. */
+    void (*on_leaving)(void *owner);
     /* May be NULL: then there are no subscriptions. A message or pmessage (RESP2). */
     void (*on_push)(void *owner, const redisReply *message);
     void *owner;
@@ -81,6 +83,10 @@ bool cg_redis_link_send(struct cg_redis_link *link, const struct cg_redis_words 
 /* The same for a command that is formatted already; the bytes are copied. */
 bool cg_redis_link_send_text(struct cg_redis_link *link, struct cg_str text,
                              cg_redis_reply_fn answer, void *owner, size_t index);
+/* What waits for the turn's end leaves now. */
+void cg_redis_link_push(struct cg_redis_link *link);
+/* on_leaving is called at the end of this turn, even if nothing was sent. */
+void cg_redis_link_leave(struct cg_redis_link *link);
 void cg_redis_link_settled(struct cg_redis_link *link);
 /* From inside a reply: the connection is of no use. It ends in the loop's next turn. `why` is
  * static. */

@@ -82,6 +82,87 @@ static void on_probe(void *owner)
         note_lost(node);
 }
 
+/* ---- replicas ---- */
+
+struct waiter {
+    cg_redis_reply_fn answer;
+    void *owner;
+    size_t index;
+};
+
+struct cg_redis_wait {
+    uint32_t replicas;
+    size_t count, capacity;
+    struct waiter *waiters; /* owned */
+};
+
+static void end_wait(struct cg_redis_wait *wait, const redisReply *reply)
+{
+    if (wait == NULL)
+        return;
+    for (size_t i = 0; i < wait->count; i++)
+        wait->waiters[i].answer(wait->waiters[i].owner, wait->waiters[i].index, reply);
+    free(wait->waiters);
+    free(wait);
+}
+
+static void on_waited(void *owner, size_t index, const redisReply *reply)
+{
+    (void)index;
+    end_wait(owner, reply);
+}
+
+static void on_leaving(void *owner)
+{
+    struct cg_redis_channel *channel = owner;
+    const struct cg_redis_node_settings *settings = channel->node->settings;
+    struct cg_redis_wait *wait = channel->wait;
+    struct cg_redis_words words = {0};
+    char replicas[24], timeout[24];
+    uint32_t timeout_ms = settings->timeout_ms / 2; /* those behind have to be in time too */
+    if (wait == NULL)
+        return;
+    channel->wait = NULL;
+    (void)snprintf(replicas, sizeof(replicas), "%u", wait->replicas);
+    (void)snprintf(timeout, sizeof(timeout), "%u", timeout_ms == 0 ? 1 : timeout_ms);
+    cg_redis_words_add(&words, CG_STR("WAIT"));
+    cg_redis_words_add(&words, cg_str_from(replicas));
+    cg_redis_words_add(&words, cg_str_from(timeout));
+    if (!cg_redis_link_send(&channel->link, &words, on_waited, wait, 0))
+        end_wait(wait, NULL);
+}
+
+static void lose_wait(struct cg_redis_channel *channel)
+{
+    struct cg_redis_wait *wait = channel->wait;
+    channel->wait = NULL;
+    end_wait(wait, NULL);
+}
+
+bool cg_redis_node_wait(struct cg_redis_node *node, uint32_t replicas, cg_redis_reply_fn answer,
+                        void *owner, size_t index)
+{
+    struct cg_redis_channel *channel = &node->channels[CG_REDIS_WRITES];
+    CG_ASSERT(node->settings->two_channels);
+    if (!cg_redis_node_ready(node))
+        return false;
+    if (channel->wait == NULL) {
+        channel->wait = calloc(1, sizeof(*channel->wait));
+        CG_ASSERT(channel->wait != NULL);
+    }
+    struct cg_redis_wait *wait = channel->wait;
+    if (wait->replicas < replicas)
+        wait->replicas = replicas;
+    if (wait->count == wait->capacity) {
+        wait->capacity = wait->capacity == 0 ? 8 : wait->capacity * 2;
+        wait->waiters = realloc(wait->waiters, wait->capacity * sizeof(wait->waiters[0]));
+        CG_ASSERT(wait->waiters != NULL);
+    }
+    wait->waiters[wait->count++] = (struct waiter){answer, owner, index};
+    cg_redis_link_leave(&channel->link);
+    return true;
+}
+
 /* ---- what its replies say of it ---- */
 
 static bool says(const redisReply *reply, const char *word)
@@ -260,6 +341,7 @@ static void on_closed(void *owner, const char *why)
                        random_bits()))
         atomic_fetch_add(&node->settings->toll->breaker_openings, 1);
     node->settings->on_lost(node->settings->owner, node);
+    lose_wait(channel);
 }
 
 /* ---- nodes ---- */
@@ -284,6 +366,7 @@ struct cg_redis_node *cg_redis_node_create(const struct cg_redis_node_settings *
             .on_open = on_open,
             .on_closed = on_closed,
             .on_reply = on_reply,
+            .on_leaving = on_leaving,
             .owner = channel,
         };
         cg_redis_link_start(&channel->link);
@@ -298,8 +381,10 @@ struct cg_redis_node *cg_redis_node_destroy(struct cg_redis_node *node)
     node->greeted = false;
     node->believed = false;
     cg_timer_disarm(node->settings->clock, &node->probe);
-    for (size_t i = 0; i < count_channels(node); i++)
+    for (size_t i = 0; i < count_channels(node); i++) {
         cg_redis_link_stop(&node->channels[i].link);
+        lose_wait(&node->channels[i]);
+    }
     free(node);
     return NULL;
 }

@@ -46,8 +46,11 @@ struct cg_redis_node_settings {
     void *owner;
 };
 
+struct cg_redis_wait;
+
 struct cg_redis_channel {
     struct cg_redis_node *node;
+    struct cg_redis_wait *wait; /* leaves behind what was sent in this turn; NULL: nobody waits */
     struct cg_redis_link link;
     bool refused; /* the greeting failed, and was logged */
     bool greeted;
@@ -81,6 +84,11 @@ static inline bool cg_redis_node_ready(const struct cg_redis_node *node)
 }
 /* The connection that commands of `lane` take. */
 struct cg_redis_link *cg_redis_node_link(struct cg_redis_node *node, enum cg_redis_lane lane);
+/* Asks how many replicas have what was sent on the lane of writes before, and waits for `replicas`
+ * of them: one question for all that is sent in one turn, since it blocks what is sent behind.
+ * Needs two channels. False when the node is not ready. */
+bool cg_redis_node_wait(struct cg_redis_node *node, uint32_t replicas, cg_redis_reply_fn answer,
+                        void *owner, size_t index);
 /* It proved useful: the pause before the next attempt to connect begins anew. */
 void cg_redis_node_settled(struct cg_redis_node *node);
 /* What it says is of no use: its connections end in the loop's next turn and are made again. */
