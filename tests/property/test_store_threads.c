@@ -3,6 +3,9 @@
  * request machine uses them. An upstream counts the writes to each resource; a reader that began
  * after a write was acknowledged must never see a count from before it (DESIGN.md, promise 2).
  *
+ * The same through near copies in front of that store, strict and pushed: through one process
+ * nobody sees the past in either way.
+ *
  * The seed decides what each thread does, not how the threads interleave.
  */
 #include <criterion/criterion.h>
@@ -10,7 +13,9 @@
 #include <stdatomic.h>
 
 #include "cachegate/verdict.h"
+#include "gateway/base/clock.h"
 #include "gateway/store/memory_parts.h"
+#include "gateway/store/near.h"
 #include "property/seed.h"
 
 enum {
@@ -25,8 +30,11 @@ enum {
 /* How a write tells the store; NOTHING is the broken gateway that the checker has to find. */
 enum { BY_MARK, BY_PURGE, BY_SHARED_PURGE, BY_BAN, BY_WIDE_BAN, BY_FLUSH, NOTHING };
 
+enum copies { NO_COPIES, STRICT_COPIES, PUSHED_COPIES };
+
 struct world {
     struct cg_memory *memory;
+    struct cg_near *near; /* NULL: no copies */
     bool broken;
     bool crowded; /* so many versions that those in use are evicted too */
     _Atomic int64_t clock_ms;
@@ -36,6 +44,7 @@ struct world {
     _Atomic uint64_t violations;
     _Atomic uint64_t absent; /* versions that a lookup did not find */
     _Atomic uint64_t writer_count;
+    uint64_t near_hits, pushed_hits;
 };
 
 struct worker {
@@ -276,11 +285,38 @@ static void crowd(struct worker *worker)
     }
 }
 
+static const char *server_of(struct cg_store *inner)
+{
+    (void)inner;
+    return "here";
+}
+
+/* Nobody else changes anything, so nothing has to be pushed: the connection only comes and goes. */
+static void disturb(struct worker *worker)
+{
+    struct cg_near_watch *watch = cg_near_watch_of(world.near);
+    switch (seed_below(&worker->seed, 3)) {
+    case 0:
+        cg_near_watch_all_changed(watch);
+        break;
+    case 1:
+        cg_near_watch_epoch_changed(watch);
+        break;
+    default:
+        cg_near_watch_attach(watch, "here");
+        break;
+    }
+    cg_near_watch_proven(watch, cg_clock_monotonic_ms());
+}
+
 static void *work(void *owner)
 {
     struct worker *worker = owner;
+    bool watched = world.near != NULL && cg_near_watch_of(world.near) != NULL;
     for (size_t i = 0; i < OPERATIONS; i++) {
         size_t what = seed_below(&worker->seed, 100);
+        if (watched && seed_below(&worker->seed, 100) == 0)
+            disturb(worker);
         if (world.crowded && seed_below(&worker->seed, 8) == 0)
             crowd(worker);
         if (what < 89)
@@ -293,26 +329,58 @@ static void *work(void *owner)
     return NULL;
 }
 
-static void run(size_t bytes_max, bool broken, bool crowded, uint64_t *ret_seed)
+static struct cg_route near_route;
+static struct cg_ruleset near_ruleset = {.routes = &near_route, .route_count = 1};
+static const struct cg_settings near_settings = {
+    .near_bytes = 1 << 20, .tracking_timeout_ms = HORIZON_MS, .ruleset = &near_ruleset};
+
+static struct cg_store *open_one(void)
+{
+    struct cg_store *store = cg_memory_open(world.memory, &test_clock);
+    return world.near == NULL ? store : cg_near_open(world.near, store, &test_clock);
+}
+
+static void close_one(struct cg_store *store)
+{
+    cg_memory_close(world.near == NULL ? store : cg_near_inner(store));
+    if (world.near != NULL)
+        cg_near_close(store);
+}
+
+static void run_with(enum copies copies, size_t bytes_max, bool broken, bool crowded,
+                     uint64_t *ret_seed)
 {
     struct seed seed = seed_init();
     struct worker workers[THREADS];
+    struct cg_book *book = cg_book_create(1);
     *ret_seed = seed.start;
     world = (struct world){.broken = broken, .crowded = crowded};
     atomic_store(&world.clock_ms, INT64_C(1700000000000));
     world.memory = cg_memory_create(bytes_max, HORIZON_MS, seed.start);
+    near_route.pushed = copies == PUSHED_COPIES;
+    if (copies != NO_COPIES)
+        world.near = cg_near_create(&near_settings, book, server_of);
     if (crowded)
         gather_crowds(&seed);
     for (size_t i = 0; i < THREADS; i++) {
         workers[i] = (struct worker){.world = &world, .seed = {seed.start, seed_next(&seed)}};
-        workers[i].store = cg_memory_open(world.memory, &test_clock);
+        workers[i].store = open_one();
         cr_assert_eq(pthread_create(&workers[i].thread, NULL, work, &workers[i]), 0);
     }
     for (size_t i = 0; i < THREADS; i++)
         pthread_join(workers[i].thread, NULL);
     for (size_t i = 0; i < THREADS; i++)
-        cg_memory_close(workers[i].store);
+        close_one(workers[i].store);
+    world.near_hits = cg_book_sum(book, CG_METRIC_NEAR_HITS);
+    world.pushed_hits = cg_book_sum(book, CG_METRIC_PUSHED_HITS);
+    cg_near_destroy(world.near);
     cg_memory_destroy(world.memory);
+    cg_book_destroy(book);
+}
+
+static void run(size_t bytes_max, bool broken, bool crowded, uint64_t *ret_seed)
+{
+    run_with(NO_COPIES, bytes_max, broken, crowded, ret_seed);
 }
 
 Test(store_threads, no_read_that_began_after_a_write_sees_the_state_before_it)
@@ -345,6 +413,36 @@ Test(store_threads, nor_when_versions_are_evicted_under_their_writers)
                  (unsigned long long)world.hits);
     cr_expect_gt(world.absent, 20, "hardly any version was evicted: %llu",
                  (unsigned long long)world.absent);
+}
+
+Test(store_threads, nor_from_a_copy_that_the_store_confirmed)
+{
+    uint64_t seed;
+    run_with(STRICT_COPIES, 1 << 24, false, false, &seed);
+    cr_expect_eq(world.violations, 0, "CACHEGATE_SEED=%llu: %llu stale reads",
+                 (unsigned long long)seed, (unsigned long long)world.violations);
+    cr_expect_gt(world.near_hits, OPERATIONS / 4, "hardly any: %llu",
+                 (unsigned long long)world.near_hits);
+}
+
+Test(store_threads, nor_from_a_copy_that_nobody_was_asked_about)
+{
+    uint64_t seed;
+    run_with(PUSHED_COPIES, 1 << 24, false, false, &seed);
+    cr_expect_eq(world.violations, 0, "CACHEGATE_SEED=%llu: %llu stale reads",
+                 (unsigned long long)seed, (unsigned long long)world.violations);
+    cr_expect_gt(world.pushed_hits, OPERATIONS / 4, "hardly any: %llu",
+                 (unsigned long long)world.pushed_hits);
+}
+
+Test(store_threads, nor_from_such_a_copy_when_versions_are_evicted)
+{
+    uint64_t seed;
+    run_with(PUSHED_COPIES, 1 << 19, false, true, &seed);
+    cr_expect_eq(world.violations, 0, "CACHEGATE_SEED=%llu: %llu stale reads",
+                 (unsigned long long)seed, (unsigned long long)world.violations);
+    cr_expect_gt(world.pushed_hits, OPERATIONS / 100, "hardly any: %llu",
+                 (unsigned long long)world.pushed_hits);
 }
 
 Test(store_threads, checker_notices_a_gateway_that_does_not_purge)
