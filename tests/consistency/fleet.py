@@ -69,6 +69,7 @@ class Fleet:
         self.started = threading.Condition(self.lock)
         self.never = threading.Event()
         self.done = {}  # fault → how often
+        self.near = {}
         self.story = []  # (moment, what), for whoever has to find out why
         self.store_trouble_ended = 0.0  # inf while it lasts
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="cachegate-fleet-"))
@@ -87,6 +88,7 @@ class Fleet:
     def close(self):
         problems = []
         for gateway in self.gateways:
+            self._count_near(gateway)
             self.lines += gateway.lines
             try:
                 gateway.stop()
@@ -96,6 +98,14 @@ class Fleet:
         shutil.rmtree(self.directory, ignore_errors=True)
         if problems:
             raise problems[0]
+
+    def _count_near(self, gateway):
+        """Hits on near copies, of the gateways that live at the end."""
+        for line in gateway.admin("GET", "/metrics").body.decode().split("\n"):
+            if line.startswith(("cachegate_near_hits_total ", "cachegate_pushed_hits_total ")):
+                name, count = line.split()
+                name = name[len("cachegate_"):-len("_total")]
+                self.near[name] = self.near.get(name, 0) + int(count)
 
     # What clients ask.
 
