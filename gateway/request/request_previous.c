@@ -74,6 +74,7 @@ bool cg_request_look_twice(struct cg_request *request)
         return false;
     }
     if (request->machine->ruleset->previous == NULL || request->looked_twice ||
+        request->view.stand_in != NULL || /* which holds nothing from before */
         verdict->kind != CG_VERDICT_MISS || verdict->reason != CG_REASON_ABSENT)
         return false;
     begin(request);

@@ -8,6 +8,7 @@ import subprocess
 import threading
 
 import redis_servers
+import test_redis
 from harness import App, Journey, binary, main, wait_until
 from test_redis import wait_connected
 
@@ -206,6 +207,25 @@ class WrongPassword(Journey):
         right = redis.url.replace("unix://", "unix://:sesame@") + "?db=3"
         status, _, err = inspect("--redis", right, "k")
         self.assertIn("there is no such key", err)
+
+
+class OverTls(Journey):
+    certificates, on_tls = test_redis.OnRedis.certificates, test_redis.OnRedis.on_tls
+
+    def test_verifies_as_the_gateway_does(self):
+        directory = self.certificates()
+        mine = "&cert={0}/client.pem&key={0}/client.key".format(directory)
+        trusted = "?ca=%s/ca.pem%s" % (directory, mine)
+        url = self.on_tls(directory, "server")
+        self.assertIn("there is no such key", inspect("--redis", url + trusted, "k")[2])
+        for options in ("?ca=%s/stranger.pem%s" % (directory, mine), trusted + "&server_name=redis.example"):
+            status, out, err = inspect("--redis", url + options, "k")
+            self.assertEqual((status, out), (1, ""))
+            self.assertIn("certificate verify failed", err)
+        other = self.on_tls(directory, "other")
+        self.assertIn("certificate verify failed", inspect("--redis", other + trusted, "k")[2])
+        self.assertIn("there is no such key",
+                      inspect("--redis", other + trusted + "&server_name=elsewhere", "k")[2])
 
 
 class BySentinel(Journey):
