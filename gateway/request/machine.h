@@ -144,9 +144,8 @@ struct cg_request {
     int64_t marked_until_ms;    /* … and of the last that was acknowledged */
     int64_t answered_at_ms;     /* when the upstream was done */
     bool release_failed;
-    bool held;            /* its answer is, until … */
-    int64_t hold_ends_ms; /* 0: it never was */
-    bool hold_due;        /* time to try the purge again */
+    int64_t patience_ends_ms; /* of holding its answer; 0: it was not held */
+    bool hold_due;            /* time to try the purge again */
     struct cg_timer hold_timer;
 
     struct cg_timer timer; /* waiting for a flight; renewing a mark */
@@ -248,6 +247,8 @@ void cg_request_complain(struct cg_request *request, const char *event, const ch
 /* ---- request_unpurged.c: writes that the store could not be told of ---- */
 /* Whether this write is not to be forwarded, after its marks were tried. */
 bool cg_request_refuses_write(const struct cg_request *request);
+/* Somebody listens, and was not told the end yet. */
+bool cg_request_is_heard(const struct cg_request *request);
 /* Something of what the write touched can still be read as it was before. */
 bool cg_request_unpurged(const struct cg_request *request);
 

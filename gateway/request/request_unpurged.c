@@ -65,6 +65,11 @@ enum cg_step_result cg_request_step_write_refused(struct cg_request *request)
 
 /* ---- after the upstream answered ---- */
 
+bool cg_request_is_heard(const struct cg_request *request)
+{
+    return request->client != NULL && !request->reply_ended;
+}
+
 bool cg_request_unpurged(const struct cg_request *request)
 {
     bool protects = request->marked_until_ms > request->answered_at_ms;
@@ -72,36 +77,30 @@ bool cg_request_unpurged(const struct cg_request *request)
            (request->release_failed && request->after.instance_count > 0 && !protects);
 }
 
-/* Where only waiting helps; what an answer was held for before its head counts. */
-static int64_t patience_ms(const struct cg_request *request)
+enum fate { RELEASED, HELD, FAILED };
+
+/* What is to become of the answer now; while it is held, *ret_ms says when to look again. */
+static enum fate fate_of(const struct cg_request *request, uint32_t *ret_ms)
 {
     const struct cg_machine *machine = request->machine;
-    int64_t left_ms = machine->limits.write_hold_ms;
-    if (request->hold_ends_ms != 0)
-        left_ms = request->hold_ends_ms - cg_now_ms(machine->clock);
-    return left_ms < 0 ? 0 : left_ms;
-}
-
-static int64_t hold_ms_of(const struct cg_request *request)
-{
-    uint32_t hold_ms;
-    switch (request->machine->unpurgeable) {
+    int64_t left_ms = request->patience_ends_ms - cg_now_ms(machine->clock);
+    bool patient = left_ms > 0;
+    uint32_t hold_ms = 0;
+    *ret_ms = patient && left_ms < TRY_MS ? (uint32_t)left_ms : TRY_MS;
+    switch (machine->unpurgeable) {
     case CG_UNPURGEABLE_JOURNAL:
-        return 0;
+        return RELEASED;
     case CG_UNPURGEABLE_REFUSE:
-        return patience_ms(request);
+        return patient ? HELD : RELEASED;
     case CG_UNPURGEABLE_LEASE:
-        hold_ms = lease_hold_ms(request->machine);
-        return hold_ms == CG_STORE_HOLD_REFUSE ? patience_ms(request) : hold_ms;
+        hold_ms = lease_hold_ms(machine);
+        if (hold_ms == CG_STORE_HOLD_REFUSE)
+            return patient ? HELD : FAILED;
+        if (hold_ms > 0 && hold_ms < TRY_MS)
+            *ret_ms = hold_ms;
+        return hold_ms > 0 ? HELD : RELEASED;
     }
     CG_UNREACHABLE();
-}
-
-static void arm_try(struct cg_request *request)
-{
-    struct cg_clock *clock = request->machine->clock;
-    int64_t left_ms = request->hold_ends_ms - cg_now_ms(clock);
-    cg_timer_arm(clock, &request->hold_timer, left_ms < TRY_MS ? (uint32_t)left_ms : TRY_MS);
 }
 
 /* With fresh tokens, so that it does no harm that the driver's journal does the same. */
@@ -116,39 +115,59 @@ static void purge_again(struct cg_request *request)
 static enum cg_step_result end_hold(struct cg_request *request, enum cg_request_step next)
 {
     cg_timer_disarm(request->machine->clock, &request->hold_timer);
-    request->held = request->hold_due = false;
+    request->hold_due = false;
     cg_request_go(request, next);
     return CG_CONTINUE;
 }
 
-static enum cg_step_result begin_hold(struct cg_request *request, enum cg_request_step next)
+/*
+ * Others may take its lease for forgotten, and believe what this write made wrong. What the
+ * upstream did stays done, so nothing is said of it: to the client its outcome is unknown, and to a
+ * gateway in front of us too, which knows a 502 for that.
+ */
+static enum cg_step_result fail(struct cg_request *request, enum cg_request_step next)
 {
-    struct cg_machine *machine = request->machine;
-    int64_t hold_ms = cg_request_unpurged(request) ? hold_ms_of(request) : 0;
-    if (hold_ms == 0)
-        return end_hold(request, next);
-    if (request->hold_ends_ms == 0)
-        cg_count(machine->sheet, CG_METRIC_WRITES_HELD, 1);
-    request->held = true;
-    request->hold_ends_ms = cg_now_ms(machine->clock) + hold_ms;
-    arm_try(request);
-    return CG_WAIT;
+    cg_count(request->machine->sheet, CG_METRIC_WRITES_FAILED, 1);
+    if (request->reply_begun)
+        cg_request_abort_client(request);
+    else
+        cg_request_reply_error(request, 502, CG_REASON_UNPURGED, CG_STR(""),
+                               "proxy_internal_error");
+    return end_hold(request, next);
 }
 
+static void begin_hold(struct cg_request *request)
+{
+    struct cg_machine *machine = request->machine;
+    request->patience_ends_ms = cg_now_ms(machine->clock) + machine->limits.write_hold_ms;
+    cg_count(machine->sheet, CG_METRIC_WRITES_HELD, 1);
+}
+
+/* Before the head and again at the end: what was held in between counts for both. */
 static enum cg_step_result hold(struct cg_request *request, enum cg_request_step next)
 {
     struct cg_machine *machine = request->machine;
-    if (request->client == NULL) /* nobody to hold it from */
+    if (!cg_request_is_heard(request) || machine->unpurgeable == CG_UNPURGEABLE_JOURNAL ||
+        !cg_request_unpurged(request))
         return end_hold(request, next);
-    if (!request->held)
-        return begin_hold(request, next);
-    if (!cg_request_unpurged(request) || cg_now_ms(machine->clock) >= request->hold_ends_ms)
-        return end_hold(request, next);
-    if (cg_request_renew_marks(request) || !request->hold_due)
+    if (request->patience_ends_ms == 0)
+        begin_hold(request);
+    if (cg_request_renew_marks(request))
         return CG_WAIT;
+    uint32_t wait_ms;
+    switch (fate_of(request, &wait_ms)) {
+    case RELEASED:
+        return end_hold(request, next);
+    case FAILED:
+        return fail(request, next);
+    case HELD:
+        break;
+    }
+    bool due = request->hold_due;
     request->hold_due = false;
-    arm_try(request);
-    if (machine->store->port->reachable(machine->store))
+    if (!request->hold_timer.armed)
+        cg_timer_arm(machine->clock, &request->hold_timer, wait_ms);
+    if (due && machine->store->port->reachable(machine->store))
         purge_again(request);
     return CG_WAIT;
 }

@@ -240,7 +240,7 @@ enum cg_step_result cg_request_step_write_early(struct cg_request *request)
 enum cg_step_result cg_request_step_write_begin(struct cg_request *request)
 {
     cg_request_go(request, CG_REQUEST_write_stream);
-    if (request->client != NULL)
+    if (cg_request_is_heard(request))
         cg_request_begin_flight(request);
     return CG_CONTINUE;
 }
@@ -254,7 +254,7 @@ enum cg_step_result cg_request_step_write_stream(struct cg_request *request)
         cg_request_go(request, CG_REQUEST_write_settle);
         return CG_CONTINUE;
     }
-    if (request->client == NULL) { /* nobody listens; the upstream must still be read */
+    if (!cg_request_is_heard(request)) { /* the upstream must still be read */
         request->offset = flight->received;
         cg_flight_consumed(flight);
         return CG_WAIT;
@@ -342,18 +342,32 @@ enum cg_step_result cg_request_step_write_settle(struct cg_request *request)
     return CG_CONTINUE;
 }
 
+static void count_unpurged(struct cg_request *request)
+{
+    if (request->settled)
+        return;
+    request->settled = true;
+    if (request->store_result != CG_STORE_OK || request->release_failed)
+        cg_request_complain(request, "purge-failed", "a purge was not acknowledged by the store");
+    bool failed = request->client != NULL && request->reply_ended;
+    if (cg_request_unpurged(request) && !failed)
+        cg_count(request->machine->sheet, CG_METRIC_WRITES_UNPURGED, 1);
+}
+
+static enum cg_step_result leave_settled(struct cg_request *request)
+{
+    cg_flight_leave(request);
+    request->is_write = false; /* nothing left to settle */
+    cg_request_go(request, CG_REQUEST_await_client);
+    return CG_CONTINUE;
+}
+
 enum cg_step_result cg_request_step_write_end(struct cg_request *request)
 {
     struct cg_flight *flight = request->flight;
-    if (!request->settled && (request->store_result != CG_STORE_OK || request->release_failed))
-        cg_request_complain(request, "purge-failed", "a purge was not acknowledged by the store");
-    if (!request->settled && cg_request_unpurged(request))
-        cg_count(request->machine->sheet, CG_METRIC_WRITES_UNPURGED, 1);
-    request->settled = true;
-    if (request->client == NULL) {
-        cg_request_go(request, CG_REQUEST_finished);
-        return CG_CONTINUE;
-    }
+    count_unpurged(request);
+    if (!cg_request_is_heard(request))
+        return leave_settled(request);
     if (!request->reply_begun && flight->has_head) {
         cg_request_begin_flight(request);
         return CG_CONTINUE; /* the client may have left meanwhile: look again */
@@ -371,10 +385,7 @@ enum cg_step_result cg_request_step_write_end(struct cg_request *request)
             cg_request_abort_client(request);
         }
     }
-    cg_flight_leave(request);
-    request->is_write = false; /* nothing left to settle */
-    cg_request_go(request, CG_REQUEST_await_client);
-    return CG_CONTINUE;
+    return leave_settled(request);
 }
 
 /* ---- PURGE on the traffic port (CONSISTENCY row 32) ---- */

@@ -304,18 +304,75 @@ Test(unpurged, lease_that_nobody_honours_any_more_refuses)
     world_destroy(world);
 }
 
-Test(unpurged, lease_that_ends_while_a_write_is_forwarded_holds_it_for_write_hold)
+/* Too late to refuse it, and nobody knows what others believe: its outcome is not told. */
+Test(unpurged, lease_that_ends_while_a_write_is_forwarded_fails_it)
 {
     struct world *world = create(CG_UNPURGEABLE_LEASE);
-    world->hold_until_ms = world->now_ms + LEASE_MS;
     world->store_down = true;
+    world->hold_until_ms = world->now_ms + LEASE_MS;
     struct world_client *writer = writes(world, "/items/5");
     world->hold_until_ms = INT64_MAX;
-    world_origin_answers(world_asked(world), 200, NULL, "done");
+    world_origin_answers(world_asked(world), 204, NULL, "");
     world_time_passes(world, HOLD_MS - 1);
     cr_assert_not(writer->ended);
     world_time_passes(world, 1);
+    cr_assert(world_got(writer, 502, NULL, "detail=unpurged"));
+    cr_assert_str_eq(world_field(writer, "retry-after"), "");
+    cr_assert_eq(sum(world, CG_METRIC_WRITES_FAILED), 1u);
+    cr_assert_eq(sum(world, CG_METRIC_WRITES_UNPURGED), 0u);
+    world_destroy(world);
+}
+
+Test(unpurged, a_lease_that_was_renewed_meanwhile_holds_longer)
+{
+    struct world *world = create(CG_UNPURGEABLE_LEASE);
+    world->store_down = true;
+    world->hold_until_ms = world->now_ms + LEASE_MS;
+    struct world_client *writer = writes(world, "/items/5");
+    world_origin_answers(world_asked(world), 200, NULL, "done");
+    world_time_passes(world, LEASE_MS - 1);
+    world->hold_until_ms = world->now_ms + LEASE_MS;
+    world_time_passes(world, LEASE_MS - 1);
+    cr_assert_not(writer->ended);
+    world_time_passes(world, 1);
     cr_assert(world_got(writer, 200, "done", NULL));
+    world_destroy(world);
+}
+
+/* The head is failed; the upstream goes on, and what it did is purged at its end. */
+Test(unpurged, a_streamed_answer_fails_before_its_head)
+{
+    struct world *world = create(CG_UNPURGEABLE_LEASE);
+    stored(world, "/items/9");
+    struct world_client *writer = world_asks(world, "POST", "/items/5", NULL, "x");
+    struct world_exchange *exchange = world_asked(world);
+    world->store_down = true;
+    world->hold_until_ms = INT64_MAX;
+    world_origin_head(exchange, 201, "location: /items/9", 8);
+    world_time_passes(world, HOLD_MS);
+    cr_assert(world_got(writer, 502, NULL, "detail=unpurged"));
+    world->store_down = false;
+    world_origin_body(exchange, "01234567");
+    world_origin_end(exchange, CG_ORIGIN_COMPLETE);
+    world_reap(world);
+    cr_assert_not(hits(world, "/items/9"));
+    world_destroy(world);
+}
+
+Test(unpurged, a_streamed_answer_is_cut_before_its_last_byte)
+{
+    struct world *world = create(CG_UNPURGEABLE_LEASE);
+    struct world_client *writer = world_asks(world, "POST", "/items/5", NULL, "x");
+    struct world_exchange *exchange = world_asked(world);
+    world_origin_head(exchange, 201, "location: /items/9", 4);
+    world->store_down = true;
+    world->hold_until_ms = INT64_MAX;
+    world_origin_body(exchange, "done");
+    world_origin_end(exchange, CG_ORIGIN_COMPLETE);
+    cr_assert_not(writer->ended);
+    world_time_passes(world, HOLD_MS);
+    cr_assert(writer->aborted);
+    cr_assert_lt(writer->body.length, 4u);
     world_destroy(world);
 }
 
