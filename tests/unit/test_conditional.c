@@ -254,6 +254,31 @@ Test(conditional, head_updates_what_it_saw_and_invalidates_what_it_did_not)
     }
 }
 
+static struct cg_fields many_fields(size_t count, const char *first)
+{
+    struct cg_fields fields = fields_of(first, &arena);
+    while (fields.count < count)
+        cr_assert(cg_fields_add(&fields, &arena, CG_STR("x"), CG_STR("y")));
+    return fields;
+}
+
+Test(conditional, more_fields_than_a_message_may_have_are_refused)
+{
+    struct cg_fields full = many_fields(CG_FIELDS_MAX, ""), none = {0}, result;
+    entry.fields = fields_of("etag: \"a\"\nlast-modified: " THEN "\n", &arena);
+    struct cg_fields asked = many_fields(CG_FIELDS_MAX, "");
+    cr_expect_not(cg_validation_fields(&verdict, &entry, &arena, &asked));
+    asked = many_fields(CG_FIELDS_MAX - 1, "");
+    cr_expect_not(cg_validation_fields(&verdict, &entry, &arena, &asked));
+    asked = many_fields(CG_FIELDS_MAX - 2, "");
+    cr_expect(cg_validation_fields(&verdict, &entry, &arena, &asked));
+    entry.fields = full;
+    cr_expect(cg_not_modified_fields(&full, &arena, &result));
+    cr_expect(cg_merged_fields(&verdict, &entry, &none, &arena, &result));
+    struct cg_fields more = fields_of("y: 1\n", &arena);
+    cr_expect_not(cg_merged_fields(&verdict, &entry, &more, &arena, &result));
+}
+
 /* ---- CONSISTENCY row 4: a dead answer is no base, whatever the caller forgot to ask ---- */
 
 static void use_what_is_dead(unsigned which)

@@ -213,3 +213,18 @@ Test(range, answers_are_framed_as_their_kind_asks)
         cr_expect_eq(status, rows[i].sent, "%s", rows[i].clause);
     }
 }
+
+Test(range, more_fields_than_a_message_may_have_are_refused)
+{
+    static const char *const requests[] = {"range: bytes=2-4\n", "range: bytes=30-31,2-4\n",
+                                           "range: bytes=99-\n"};
+    for (size_t i = 0; i < sizeof requests / sizeof requests[0]; i++) {
+        struct cg_fields request = fields_of(requests[i], &arena), answer = {0};
+        struct cg_range_plan plan;
+        for (size_t left = CG_FIELDS_MAX; left > 0; left--)
+            cr_assert(cg_fields_add(&answer, &arena, CG_STR("x"), CG_STR("y")));
+        cr_expect_not(cg_range_plan_make(CG_STR("GET"), &request, 200, &answer, 36, 0, CG_STR("B"),
+                                         &arena, &plan),
+                      "%s", requests[i]);
+    }
+}
