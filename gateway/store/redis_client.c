@@ -98,7 +98,8 @@ static bool dial(struct cg_redis_client *client, const struct cg_redis_address *
 
 static bool start_tls(struct cg_redis_client *client, const struct cg_redis_address *address)
 {
-    const char *name = cg_redis_peer_name(&client->peer, address->host);
+    char name[256]; /* libcrypto's macro takes no const; longer ones are in no certificate */
+    snprintf(name, sizeof name, "%s", cg_redis_peer_name(&client->peer, address->host));
     if (!client->peer.url.tls)
         return true;
     SSL_CTX *context = cg_redis_peer_tls(&client->peer, address->host);

@@ -158,7 +158,7 @@ static bool try_again(struct cg_redis_directed *directed)
     directed->place = &handle->trying_again;
     handle->trying_again = directed;
     directed->again = (struct cg_timer){.on_expiry = on_again, .owner = directed};
-    cg_timer_arm(handle->clock, &directed->again, TRY_AGAIN_MS << directed->tries);
+    cg_timer_arm(handle->clock, &directed->again, (uint32_t)TRY_AGAIN_MS << directed->tries);
     return true;
 }
 
