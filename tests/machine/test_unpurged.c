@@ -323,6 +323,20 @@ Test(unpurged, lease_that_ends_while_a_write_is_forwarded_fails_it)
     world_destroy(world);
 }
 
+Test(unpurged, a_lease_may_last_longer_than_write_hold)
+{
+    struct world *world = create(CG_UNPURGEABLE_LEASE);
+    world->store_down = true;
+    world->hold_until_ms = world->now_ms + 3 * HOLD_MS;
+    struct world_client *writer = writes(world, "/items/5");
+    world_origin_answers(world_asked(world), 200, NULL, "done");
+    world_time_passes(world, 3 * HOLD_MS - 1);
+    cr_assert_not(writer->ended);
+    world_time_passes(world, 1);
+    cr_assert(world_got(writer, 200, "done", NULL));
+    world_destroy(world);
+}
+
 Test(unpurged, a_lease_that_was_renewed_meanwhile_holds_longer)
 {
     struct world *world = create(CG_UNPURGEABLE_LEASE);
@@ -356,6 +370,33 @@ Test(unpurged, a_streamed_answer_fails_before_its_head)
     world_origin_end(exchange, CG_ORIGIN_COMPLETE);
     world_reap(world);
     cr_assert_not(hits(world, "/items/9"));
+    world_destroy(world);
+}
+
+/* A store that loses purges, but not marks. */
+Test(unpurged, marks_do_not_run_out_while_the_head_is_held)
+{
+    struct world *world = create(CG_UNPURGEABLE_LEASE);
+    struct world_client *writer = world_asks(world, "POST", "/items/5", NULL, "x");
+    struct world_exchange *exchange = world_asked(world);
+    world->store_mode = WORLD_STORE_ANSWERS_LATE;
+    world->hold_until_ms = world->now_ms + 3 * MARK_MS;
+    world_origin_head(exchange, 201, "location: /items/9", 4);
+    for (int passed_ms = 0; passed_ms < 2 * MARK_MS; passed_ms += 100) {
+        while (world->operation_count > 0)
+            world_store_fails(world);
+        world_time_passes(world, 100);
+    }
+    cr_assert_not(writer->begun);
+    world_store_settle(world);
+    cr_assert(writer->begun);
+    world->store_mode = WORLD_STORE_AT_ONCE;
+    struct world_client *reader = world_gets(world, "/items/5");
+    world_origin_answers(world_asked(world), 200, NULL, "old");
+    cr_assert(world_got(reader, 200, "old", "write-in-flight"));
+    world_origin_body(exchange, "done");
+    world_origin_end(exchange, CG_ORIGIN_COMPLETE);
+    cr_assert(world_got(writer, 201, "done", NULL));
     world_destroy(world);
 }
 
