@@ -388,12 +388,13 @@ Test(unpurged, marks_do_not_run_out_while_the_head_is_held)
         world_time_passes(world, 100);
     }
     cr_assert_not(writer->begun);
-    world_store_settle(world);
-    cr_assert(writer->begun);
     world->store_mode = WORLD_STORE_AT_ONCE;
     struct world_client *reader = world_gets(world, "/items/5");
     world_origin_answers(world_asked(world), 200, NULL, "old");
     cr_assert(world_got(reader, 200, "old", "write-in-flight"));
+    world_store_settle(world);
+    world_time_passes(world, 100);
+    cr_assert(writer->begun);
     world_origin_body(exchange, "done");
     world_origin_end(exchange, CG_ORIGIN_COMPLETE);
     cr_assert(world_got(writer, 201, "done", NULL));
