@@ -1,9 +1,12 @@
 /*
- * redis_store: the store that several gateways share: a standalone Redis from 6.2 on.
+ * redis_store: the store that several gateways share: Redis from 6.2 on, standalone, named by
+ * Sentinel, or a Cluster.
  *
- * cg_redis is what the threads of a process have in common; cg_redis_open gives each a handle with
- * a connection of its own that implements cg_store_port (store.h). A lookup is one MGET; versions
- * that carry marks are changed by one single-key script. Keys begin with the namespace:
+ * cg_redis is what the threads of a process have in common; cg_redis_open gives each a handle that
+ * implements cg_store_port (store.h), with connections of its own to every primary of the newest
+ * map (redis_topology.h, redis_node.h). A lookup is one MGET, on a Cluster one GET for each key,
+ * all at once; versions that carry marks are changed by one single-key script. Replicas are never
+ * read. Keys begin with the namespace:
  *
  *     <ns>:e:<route>:<32 hex>    entries      <ns>:v:<32 hex>    versions (version_value.h)
  *     <ns>:{bans}:epoch, <ns>:{bans}:list     open purges
