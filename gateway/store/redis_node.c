@@ -207,6 +207,15 @@ static void on_reply(void *owner, const redisReply *reply)
 
 /* ---- the greeting ---- */
 
+/* Its late reply is swallowed, and the connection may well live on: the greeting would never end.
+ */
+static bool is_lost(struct cg_redis_channel *channel, const redisReply *reply)
+{
+    if (reply == NULL)
+        cg_redis_link_give_up(&channel->link, "the greeting was not answered in time");
+    return reply == NULL;
+}
+
 static void refuse(struct cg_redis_channel *channel, const char *what, const redisReply *reply)
 {
     if (reply == NULL || channel->refused) /* lost, which was logged */
@@ -259,7 +268,7 @@ static void on_replication(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_channel *channel = owner;
     (void)index;
-    if (reply == NULL || channel->refused)
+    if (is_lost(channel, reply) || channel->refused)
         return;
     struct cg_str role = find_line(reply, "role:");
     if (cg_str_eq(role, CG_STR("master"))) {
@@ -280,7 +289,7 @@ static void on_server(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_channel *channel = owner;
     (void)index;
-    if (reply == NULL || channel->refused)
+    if (is_lost(channel, reply) || channel->refused)
         return;
     struct cg_str run_id = find_line(reply, "run_id:");
     if (cg_str_empty(run_id) || run_id.length >= sizeof(channel->run_id) ||

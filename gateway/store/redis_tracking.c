@@ -215,9 +215,12 @@ static void tell(struct member *member, const char *const *items, size_t count,
     (void)cg_redis_link_send(&member->link, &words, answer, member, 0);
 }
 
-/* False: the greeting is over, and failed. */
+/* False: the greeting is over, and failed. A late reply is swallowed, and the connection may live
+ * on: it is given up then, as it will never be greeted. */
 static bool is_good(struct member *member, const redisReply *reply)
 {
+    if (reply == NULL)
+        cg_redis_link_give_up(&member->link, "the greeting was not answered in time");
     if (reply == NULL || member->refused)
         return false;
     if (reply->type != REDIS_REPLY_ERROR)

@@ -44,6 +44,19 @@ Test(single, frozen_server_is_given_up)
     cr_expect_eq(look_up(NULL, 0).result, CG_STORE_OK);
 }
 
+/* The connection lives on, but nobody would greet again on it. */
+Test(single, greeting_that_was_late_is_begun_again)
+{
+    struct cg_store_stats stats = {0};
+    add_long_reply("INFO server");
+    fake_hang_up(one);
+    one->held = one->trickling = true;
+    WORLD_UNTIL((store->port->stats(store, &stats), stats.lost_commands > 0));
+    fake_let_go(one);
+    WORLD_UNTIL(is_available(store));
+    cr_expect_eq(look_up(NULL, 0).result, CG_STORE_OK);
+}
+
 Test(single, breaker_opens_after_losses_and_one_probe_closes_it)
 {
     struct seen seen[3] = {{0}};
