@@ -202,47 +202,6 @@ void cg_redis_bans_then_answer(struct cg_redis_call *call)
 
 /* ---- appending ---- */
 
-void cg_redis_bans_send(struct cg_redis_handle *handle, const char *mode, bool whole,
-                        const struct cg_ban *bans, size_t count, cg_redis_reply_fn answer,
-                        void *owner, size_t index)
-{
-    struct cg_redis *redis = handle->redis;
-    struct cg_redis_words words = {0};
-    struct cg_token random = cg_redis_new_token(handle);
-    char keys[2][CG_REDIS_KEY_MAX], epoch[CG_REDIS_KEY_MAX], keep[24];
-    struct cg_epoch fresh = {0};
-    struct cg_buf records;
-    size_t ends[CG_REDIS_BANS_PER_SCRIPT], from = 0;
-    CG_ASSERT(count <= CG_REDIS_BANS_PER_SCRIPT);
-    memcpy(&fresh.generation, random.bytes, sizeof(fresh.generation));
-    cg_redis_script_begin(&words, &redis->epoch_script, whole);
-    cg_redis_words_add(&words, CG_STR("2"));
-    struct cg_str epoch_key = cg_redis_bans_key(redis, "epoch", keys[0]);
-    cg_redis_words_add(&words, epoch_key);
-    cg_redis_words_add(&words, cg_redis_bans_key(redis, "list", keys[1]));
-    cg_redis_words_add(&words, cg_str_from(mode));
-    cg_redis_words_add(&words, cg_str_sub(cg_redis_epoch_write(fresh, "", epoch), 0, 16));
-    cg_redis_words_add(&words, cg_str_from(handle->record));
-    cg_redis_words_add(&words, cg_str_from(redis->lifetime_ms));
-    cg_redis_words_add(&words, cg_redis_number(CG_BANS_MAX, keep));
-    cg_buf_init(&records, (size_t)CG_REDIS_BANS_PER_SCRIPT * 4 * CG_BAN_TEXT_MAX);
-    for (size_t i = 0; i < count; i++) {
-        /* Longer ones count as "everything" and "everyone" (ban.h). */
-        bool fits = bans[i].pattern.length <= CG_BAN_TEXT_MAX;
-        bool user_fits = bans[i].user.length <= CG_BAN_TEXT_MAX;
-        cg_buf_add_prefixed(&records, fits ? bans[i].pattern : CG_STR(""));
-        cg_buf_add_prefixed(&records, user_fits ? bans[i].user : CG_STR(""));
-        ends[i] = records.length;
-    }
-    for (size_t i = 0; i < count; i++) {
-        cg_redis_words_add(&words, cg_str_sub(cg_buf_str(&records), from, ends[i] - from));
-        from = ends[i];
-    }
-    if (!cg_redis_send(handle, CG_REDIS_WRITES, epoch_key, &words, answer, owner, index))
-        answer(owner, index, NULL);
-    cg_buf_fini(&records);
-}
-
 static void send_part(struct cg_redis_call *call, size_t index, bool whole);
 
 static void on_appended(void *owner, size_t index, const redisReply *reply)
@@ -265,8 +224,9 @@ static void send_part(struct cg_redis_call *call, size_t index, bool whole)
         count = CG_REDIS_BANS_PER_SCRIPT;
     call->remaining++;
     cg_redis_call_changes(call, cg_redis_bans_owner(call->handle));
-    cg_redis_bans_send(call->handle, "append", whole, call->bans + index, count, on_appended, call,
-                       index);
+    struct cg_redis_order order = {.mode = "append", .bans = call->bans + index, .count = count};
+    if (!cg_redis_epoch_send(call->handle, &order, whole, on_appended, call, index))
+        on_appended(call, index, NULL);
 }
 
 void cg_redis_start_bans(struct cg_redis_call *call, const struct cg_ban *bans, size_t count)

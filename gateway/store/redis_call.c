@@ -2,6 +2,7 @@
 
 #include "cachegate/assert.h"
 #include "gateway/base/clock.h"
+#include "gateway/store/redis_journal.h"
 #include "gateway/store/redis_parts.h"
 
 struct cg_redis_call *cg_redis_call_create(struct cg_redis_handle *handle, enum cg_redis_kind kind,
@@ -95,6 +96,8 @@ void cg_redis_call_finish(struct cg_redis_call *call)
     enum cg_store_result result = call->full     ? CG_STORE_FULL
                                   : call->failed ? CG_STORE_UNAVAILABLE
                                                  : CG_STORE_OK;
+    if (call->failed && call->kind == CG_REDIS_CHANGE && call->change == CG_REDIS_MARK)
+        cg_redis_journal_doubt(handle->redis->journal);
     if (call->failed)
         pend(call);
     else
@@ -160,8 +163,12 @@ void cg_redis_start_changes(struct cg_redis_call *call, const struct cg_instance
     call->instances = instances;
     call->count = count;
     call->change = change;
-    for (size_t i = 0; i < count && !call->failed; i++)
+    /* Where one of several servers is away the others are told all the same. */
+    bool stop = call->failed;
+    for (size_t i = 0; i < count && !stop; i++) {
         cg_redis_call_change(call, i, false, on_changed);
+        stop = call->failed && call->handle->one_shard;
+    }
     cg_redis_call_replicate(call);
     cg_redis_call_step(call);
 }

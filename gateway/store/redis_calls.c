@@ -4,6 +4,7 @@
 #include "cachegate/redis_map.h"
 #include "cachegate/version_value.h"
 #include "gateway/base/clock.h"
+#include "gateway/store/redis_journal.h"
 #include "gateway/store/redis_parts.h"
 
 enum { DAY_MS = 1000 * 60 * 60 * 24, LIFETIME_DAYS_MAX = 3650 };
@@ -274,17 +275,28 @@ static void redis_stats(struct cg_store *store, struct cg_store_stats *ret_stats
     };
 }
 
-static bool all_ready(const struct cg_redis_handle *handle)
+/* What it changes now is acknowledged, whether or not what it reads is believed. */
+static bool takes_changes(const struct cg_redis_handle *handle)
 {
     for (size_t i = 0; i < handle->node_count; i++)
         if (!handle->nodes[i]->believed || !cg_redis_node_ready(handle->nodes[i]))
             return false;
-    return cg_redis_usable(handle);
+    return handle->trusted;
+}
+
+static bool all_ready(const struct cg_redis_handle *handle)
+{
+    return takes_changes(handle) && cg_redis_usable(handle);
 }
 
 static bool redis_reachable(struct cg_store *store)
 {
-    return all_ready(handle_of(store));
+    return takes_changes(handle_of(store));
+}
+
+static uint32_t redis_unpurged_hold_ms(struct cg_store *store)
+{
+    return cg_redis_trust_hold_ms(handle_of(store));
 }
 
 /* The worst of them. */
@@ -297,22 +309,6 @@ static const char *breaker_of(const struct cg_redis_handle *handle)
             worst = state;
     }
     return cg_breaker_name(worst);
-}
-
-/* What stands in the way, nearest cause first. */
-static const char *why_not(const struct cg_redis_handle *handle)
-{
-    if (handle->node_count == 0)
-        return "it is not known yet which servers there are";
-    for (size_t i = 0; i < handle->node_count; i++)
-        if (!handle->nodes[i]->greeted)
-            return "a server is not connected";
-    for (size_t i = 0; i < handle->node_count; i++)
-        if (handle->nodes[i]->breaker.state != CG_BREAKER_CLOSED)
-            return "a server does not answer";
-    if (!handle->trusted)
-        return "what the servers hold was not yet checked for being ours";
-    return all_ready(handle) ? NULL : "purges wait to be delivered";
 }
 
 static void list_servers(const struct cg_redis_handle *handle, struct cg_store_health *health)
@@ -340,7 +336,8 @@ static void redis_health(struct cg_store *store, struct cg_store_health *ret_hea
     /* A handle that is seldom used knows less than the reports do. */
     ret_health->latency_ms = fleet == NULL ? handle->latency_ms : fleet->latency_ms;
     ret_health->breaker = breaker_of(handle);
-    ret_health->why = why_not(handle);
+    ret_health->journal = cg_redis_journal_length(handle->redis->journal);
+    ret_health->why = ret_health->available ? NULL : cg_redis_trust_why(handle);
     list_servers(handle, ret_health);
 }
 
@@ -356,5 +353,6 @@ const struct cg_store_port cg_redis_port = {
     .seals = true,
     .stats = redis_stats,
     .reachable = redis_reachable,
+    .unpurged_hold_ms = redis_unpurged_hold_ms,
     .health = redis_health,
 };

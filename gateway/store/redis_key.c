@@ -49,6 +49,12 @@ struct cg_str cg_redis_bans_key(const struct cg_redis *redis, const char *part,
 }
 
 /* Braces are not: in a Cluster they would put all entries of a route into one slot. */
+struct cg_str cg_redis_plain_key(const struct cg_redis *redis, const char *part,
+                                 char room[CG_REDIS_KEY_MAX])
+{
+    return build(room, redis->namespace, part, CG_STR(""), NULL);
+}
+
 static bool is_plain(char c)
 {
     return cg_is_alpha(c) || cg_is_digit(c) || (c != '\0' && strchr("_./*-", c) != NULL);

@@ -7,17 +7,14 @@
 #ifndef GATEWAY_STORE_REDIS_PARTS_H
 #define GATEWAY_STORE_REDIS_PARTS_H
 
-#include <pthread.h>
-#include <stdatomic.h>
-
 #include "gateway/store/redis_node.h"
 #include "gateway/store/redis_stats.h"
 #include "gateway/store/redis_store.h"
 #include "gateway/store/redis_topology.h"
+#include "gateway/store/redis_trust.h"
 
 enum {
     CG_REDIS_KEY_MAX = 256,
-    CG_REDIS_PENDING_MAX = 4096,
     CG_REDIS_BANS_PER_SCRIPT = 64,
     CG_REDIS_SHA_BYTES = 40,
 };
@@ -25,18 +22,6 @@ enum {
 struct cg_redis_script {
     struct cg_str text;
     char sha[CG_REDIS_SHA_BYTES + 1];
-};
-
-/* Purges that no server acknowledged yet; overflow makes them one flush. */
-struct cg_redis_pending {
-    pthread_mutex_t lock;
-    struct cg_instance *instances; /* owned, CG_REDIS_PENDING_MAX */
-    size_t count;
-    bool flush;
-    bool claimed;     /* some handle is delivering the first `taken` of them */
-    bool flush_taken; /* … and a flush */
-    size_t taken;
-    atomic_bool distrust; /* something is pending, claimed or not */
 };
 
 struct cg_redis {
@@ -49,13 +34,14 @@ struct cg_redis {
     struct cg_str *route_names; /* owned, as they stand in keys, with a colon */
     char **route_texts;         /* owned: their bytes */
     size_t route_count;
-    char lifetime_ms[24]; /* of versions and the epoch, as text */
-    struct cg_redis_pending pending;
-    pthread_mutex_t trust_lock;
-    char trusted_record[CG_REDIS_RUN_ID_MAX]; /* under the lock; "" before the first */
+    char lifetime_ms[24];             /* of versions and the epoch, as text */
+    struct cg_redis_journal *journal; /* owned */
+    struct cg_redis_trust trust;
+    atomic_uint open_handles;
 };
 
 struct cg_redis_call;
+struct cg_redis_journal;
 
 struct cg_redis_handle {
     struct cg_store base;
@@ -65,14 +51,17 @@ struct cg_redis_handle {
     struct cg_redis_node_settings node_settings;
     struct cg_redis_node *nodes[CG_REDIS_SHARDS_MAX]; /* of the newest map */
     size_t node_count;
-    uint8_t owners[CG_REDIS_SLOTS];         /* as in the map, of `nodes` */
-    struct cg_redis_directed *trying_again; /* commands that wait for their next attempt */
-    uint32_t wait_replicas;                 /* that must have what changes a version; 0: none */
-    bool one_shard;                         /* nodes[0] owns every slot, so no key is hashed */
-    unsigned greetings;                     /* moves when a node comes, goes, or is greeted */
-    bool trusted;                           /* redis_trust.c: the epoch is of these servers */
-    unsigned hello_greetings;               /* redis_trust.c: `greetings` when the hello was sent */
-    char record[CG_REDIS_RUN_ID_MAX];       /* redis_trust.c: which servers, as the epoch says it */
+    uint8_t owners[CG_REDIS_SLOTS];          /* as in the map, of `nodes` */
+    struct cg_redis_directed *trying_again;  /* commands that wait for their next attempt */
+    uint32_t wait_replicas;                  /* that must have what changes a version; 0: none */
+    bool one_shard;                          /* nodes[0] owns every slot, so no key is hashed */
+    unsigned greetings;                      /* moves when a node comes, goes, or is greeted */
+    bool trusted;                            /* redis_trust.c: the epoch is of these servers */
+    unsigned hello_greetings, hello_strange; /* redis_trust.c: as they were when … */
+    int64_t hello_sent_ms;                   /* … the hello was sent */
+    struct cg_redis_heartbeat heartbeat;
+    bool has_left;                    /* Redis was told that the process ends */
+    char record[CG_REDIS_RUN_ID_MAX]; /* redis_trust.c: which servers, as the epoch says it */
     bool closing;
     struct cg_bans *bans; /* the newest snapshot; NULL before the first */
     struct cg_redis_call *waiting_for_bans;
@@ -155,7 +144,10 @@ struct cg_str cg_redis_entry_key(const struct cg_redis *redis, const struct cg_k
                                  char room[CG_REDIS_KEY_MAX]);
 struct cg_str cg_redis_version_key(const struct cg_redis *redis, const struct cg_instance *instance,
                                    char room[CG_REDIS_KEY_MAX]);
-/* `part`: "epoch" or "list". */
+/* Any other one; what the part has in braces decides where it is. */
+struct cg_str cg_redis_plain_key(const struct cg_redis *redis, const char *part,
+                                 char room[CG_REDIS_KEY_MAX]);
+/* `part`: "epoch", "list" or "members". */
 struct cg_str cg_redis_bans_key(const struct cg_redis *redis, const char *part,
                                 char room[CG_REDIS_KEY_MAX]);
 /* Fills route_names and namespace. */
@@ -181,32 +173,16 @@ struct cg_str cg_redis_epoch_write(struct cg_epoch epoch, const char *record,
 bool cg_redis_epoch_read(struct cg_str text, struct cg_epoch *ret_epoch, struct cg_str *ret_record);
 /* Answers a view call, after the list was fetched if its epoch is news. */
 void cg_redis_bans_then_answer(struct cg_redis_call *call);
-/* Sends the script with at most CG_REDIS_BANS_PER_SCRIPT bans. `mode`: append, hello or renew. */
-void cg_redis_bans_send(struct cg_redis_handle *handle, const char *mode, bool whole,
-                        const struct cg_ban *bans, size_t count, cg_redis_reply_fn answer,
-                        void *owner, size_t index);
-
 /* All of a BAN. */
 void cg_redis_start_bans(struct cg_redis_call *call, const struct cg_ban *bans, size_t count);
 
-/* ---- redis_pending.c ---- */
-void cg_redis_pending_init(struct cg_redis *redis);
-void cg_redis_pending_fini(struct cg_redis *redis);
+/* ---- redis_deliver.c ---- */
 /* Keeps what was not acknowledged and makes the whole process distrust, before it returns. */
 void cg_redis_pend(struct cg_redis_handle *handle, const struct cg_instance *instances,
                    const bool *which, size_t count);
 void cg_redis_pend_flush(struct cg_redis_handle *handle);
 /* Starts to deliver, if there is anything and nobody else does. */
 void cg_redis_deliver(struct cg_redis_handle *handle);
-
-/* ---- redis_trust.c ---- */
-/* All primaries of the map are greeted, and their run ids known: nothing is believed before this
- * sets handle->trusted and node->believed, in an answer of the server. */
-void cg_redis_handle_greeted(struct cg_redis_handle *handle);
-/* Nothing is believed until the primaries have been greeted once more. */
-void cg_redis_handle_distrust(struct cg_redis_handle *handle);
-void cg_redis_trust_init(struct cg_redis *redis);
-void cg_redis_trust_fini(struct cg_redis *redis);
 
 /* ---- redis_direct.c ---- */
 /* NULL when no primary serves its slot, and when the handle is being closed. */
@@ -235,9 +211,6 @@ void cg_redis_start_lookup(struct cg_redis_call *call, const struct cg_key *key,
 void cg_redis_take_epoch(struct cg_redis_call *call, struct cg_str text);
 
 /* ---- redis_store.c, redis_calls.c ---- */
-/* What is read is believed, as far as the nodes that answer are. */
-bool cg_redis_usable(const struct cg_redis_handle *handle);
-
 /* What is read is believed, as far as the nodes that answer are. */
 bool cg_redis_usable(const struct cg_redis_handle *handle);
 extern const struct cg_store_port cg_redis_port;

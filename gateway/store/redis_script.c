@@ -56,51 +56,12 @@ static const char version_text[] =
     "end\n"
     "return new\n";
 
-/*
- * The ban list and its epoch. KEYS: both. ARGV: mode, a random generation, the server's run id, the
- * lifetime, how many bans to keep, then bans. `hello` begins a new history when the epoch was made
- * under another run id, `renew` always: a fetch from before may still be stored, under a counter
- * that the old history would reach again. Answers the epoch; nothing when Redis is full and it had
- * to go.
- */
-static const char epoch_text[] =
-    "if redis.replicate_commands then redis.replicate_commands() end\n"
-    "local mode, random, run, life, keep = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])\n"
-    "local value = redis.pcall('GET', KEYS[1])\n"
-    "local generation, counter, made\n"
-    "if type(value) == 'string' then\n"
-    "  generation, counter, made = string.match(value, '^(%x+):(%d+):(.*)$')\n"
-    "end\n"
-    "local added = {}\n"
-    "for i = 6, #ARGV do added[#added + 1] = ARGV[i] end\n"
-    "if not generation or mode == 'renew' or (mode == 'hello' and made ~= run) then\n"
-    "  redis.call('UNLINK', KEYS[1], KEYS[2])\n"
-    "  generation, counter = random, 0\n"
-    "end\n"
-    "counter = tonumber(counter)\n"
-    "local function write()\n"
-    "  for _, ban in ipairs(added) do\n"
-    "    counter = counter + 1\n"
-    "    local record = generation .. ':' .. string.format('%.0f', counter) .. ':' .. ban\n"
-    "    redis.call('RPUSH', KEYS[2], record)\n"
-    "  end\n"
-    "  redis.call('LTRIM', KEYS[2], -keep, -1)\n"
-    "  redis.call('PEXPIRE', KEYS[2], life)\n"
-    "  local epoch = generation .. ':' .. string.format('%.0f', counter) .. ':' .. run\n"
-    "  redis.call('SET', KEYS[1], epoch, 'PX', life)\n"
-    "  return epoch\n"
-    "end\n"
-    "local good, epoch = pcall(write)\n"
-    "if good then return epoch end\n"
-    "redis.call('UNLINK', KEYS[1], KEYS[2])\n"
-    "return false\n";
-
-static void name_script(struct cg_redis_script *script, const char *text, size_t length)
+static void name_script(struct cg_redis_script *script, struct cg_str text)
 {
     static const char digits[] = "0123456789abcdef";
     unsigned char digest[CG_REDIS_SHA_BYTES / 2];
-    script->text = cg_str_of(text, length);
-    CG_ASSERT(EVP_Q_digest(NULL, "SHA1", NULL, text, length, digest, NULL) == 1);
+    script->text = text;
+    CG_ASSERT(EVP_Q_digest(NULL, "SHA1", NULL, text.bytes, text.length, digest, NULL) == 1);
     for (size_t i = 0; i < sizeof(digest); i++) {
         script->sha[2 * i] = digits[digest[i] >> 4];
         script->sha[2 * i + 1] = digits[digest[i] & 15];
@@ -110,8 +71,8 @@ static void name_script(struct cg_redis_script *script, const char *text, size_t
 
 void cg_redis_scripts_init(struct cg_redis *redis)
 {
-    name_script(&redis->version_script, version_text, sizeof(version_text) - 1);
-    name_script(&redis->epoch_script, epoch_text, sizeof(epoch_text) - 1);
+    name_script(&redis->version_script, cg_str_of(version_text, sizeof(version_text) - 1));
+    name_script(&redis->epoch_script, cg_redis_epoch_text);
 }
 
 void cg_redis_script_begin(struct cg_redis_words *words, const struct cg_redis_script *script,

@@ -4,17 +4,13 @@
 
 #include "cachegate/assert.h"
 #include "gateway/base/clock.h"
+#include "gateway/store/redis_journal.h"
 #include "gateway/store/redis_parts.h"
 
 /* How much longer versions and the epoch live than any answer: the longest marks with all renewals
  * that a gateway may still send. */
 static const uint64_t margin_ms = 3 * 60 * 60 * 1000;
 static const uint64_t lifetime_longest_ms = UINT64_C(3650) * 24 * 60 * 60 * 1000;
-
-bool cg_redis_usable(const struct cg_redis_handle *handle)
-{
-    return handle->trusted && !atomic_load(&handle->redis->pending.distrust);
-}
 
 /* ---- what the threads share ---- */
 
@@ -23,7 +19,11 @@ struct cg_redis *cg_redis_create(const struct cg_settings *settings, char **ret_
     struct cg_redis *redis = calloc(1, sizeof(*redis));
     CG_ASSERT(redis != NULL);
     redis->settings = settings;
-    if (!cg_redis_peer_init(&redis->peer, settings->redis_url, ret_error)) {
+    bool good = cg_redis_peer_init(&redis->peer, settings->redis_url, ret_error);
+    if (good)
+        redis->journal =
+            cg_redis_journal_create(settings->journal_entries, settings->spool_file, ret_error);
+    if (!good || redis->journal == NULL) {
         cg_redis_peer_fini(&redis->peer);
         free(redis);
         return NULL;
@@ -36,7 +36,6 @@ struct cg_redis *cg_redis_create(const struct cg_settings *settings, char **ret_
     cg_redis_scripts_init(redis);
     redis->stats =
         cg_redis_stats_create(redis->route_names, redis->route_count, settings->store_stats_ms);
-    cg_redis_pending_init(redis);
     cg_redis_trust_init(redis);
     return redis;
 }
@@ -45,7 +44,7 @@ struct cg_redis *cg_redis_destroy(struct cg_redis *redis)
 {
     if (redis == NULL)
         return NULL;
-    cg_redis_pending_fini(redis);
+    cg_redis_journal_destroy(redis->journal);
     cg_redis_stats_destroy(redis->stats);
     cg_redis_keys_fini(redis);
     cg_redis_peer_fini(&redis->peer);
@@ -90,6 +89,9 @@ static void on_node_doubt(void *owner, struct cg_redis_node *node)
 {
     struct cg_redis_handle *handle = owner;
     (void)node;
+    /* Where others are asked who is primary, they name another one or the same after a while. */
+    if (handle->redis->peer.url.form == CG_REDIS_STANDALONE)
+        cg_redis_trust_strange(handle->redis);
     cg_redis_topology_doubt(handle->topology);
 }
 
@@ -170,6 +172,8 @@ struct cg_store *cg_redis_open(struct cg_redis *redis, struct st_h2o_context_t *
         .owner = handle,
     };
     handle->reporter = cg_redis_reporter_create(handle);
+    atomic_fetch_add(&redis->open_handles, 1);
+    cg_redis_member_start(handle);
     handle->topology = cg_redis_topology_create(&redis->peer, context, clock,
                                                 settings->store_timeout_ms, on_map, handle);
     return &handle->base;
@@ -182,6 +186,9 @@ struct cg_store *cg_redis_close(struct cg_store *store)
     struct cg_redis_handle *handle = (struct cg_redis_handle *)store;
     handle->closing = true;
     cg_redis_reporter_stop(handle->reporter);
+    cg_redis_member_stop(handle);
+    if (atomic_fetch_sub(&handle->redis->open_handles, 1) == 1)
+        cg_redis_member_leave(handle);
     handle->trusted = false;
     handle->topology = cg_redis_topology_destroy(handle->topology);
     cg_redis_directed_end_all(handle);

@@ -3,6 +3,7 @@
 
 #include "cachegate/assert.h"
 #include "gateway/base/clock.h"
+#include "gateway/store/redis_journal.h"
 #include "gateway/store/redis_parts.h"
 
 /*
@@ -42,6 +43,107 @@ static void write_record(struct cg_redis_handle *handle)
     handle->record[2 * sizeof(digest)] = '\0';
 }
 
+/* ---- the belief that all threads share ---- */
+
+static void lock(struct cg_redis_trust *trust)
+{
+    CG_ASSERT(pthread_mutex_lock(&trust->lock) == 0);
+}
+
+static void unlock(struct cg_redis_trust *trust)
+{
+    CG_ASSERT(pthread_mutex_unlock(&trust->lock) == 0);
+}
+
+void cg_redis_trust_init(struct cg_redis *redis)
+{
+    const struct cg_settings *settings = redis->settings;
+    struct cg_redis_trust *trust = &redis->trust;
+    const char *mode = settings->on_unpurgeable;
+    trust->now_ms = cg_clock_monotonic_ms;
+    trust->lease.terms = (struct cg_lease_terms){
+        .lease_ms = settings->lease_ms,
+        .gone_after_ms = settings->gone_after_ms,
+        .failover_ms = settings->failover_ms,
+        .binding = mode != NULL && strcmp(mode, "lease") == 0,
+        .replicated = settings->wait_replicas > 0,
+    };
+    CG_ASSERT(pthread_mutex_init(&trust->lock, NULL) == 0);
+    cg_redis_trust_publish(redis);
+}
+
+void cg_redis_trust_fini(struct cg_redis *redis)
+{
+    CG_ASSERT(pthread_mutex_destroy(&redis->trust.lock) == 0);
+}
+
+void cg_redis_trust_publish(struct cg_redis *redis)
+{
+    atomic_store(&redis->trust.until_ms, cg_lease_trusted_until_ms(&redis->trust.lease));
+}
+
+void cg_redis_trust_strange(struct cg_redis *redis)
+{
+    lock(&redis->trust);
+    redis->trust.strange++;
+    unlock(&redis->trust);
+}
+
+static bool is_within_lease(const struct cg_redis_handle *handle)
+{
+    struct cg_redis_trust *trust = &handle->redis->trust;
+    long long until_ms = atomic_load(&trust->until_ms);
+    return until_ms == INT64_MAX || (until_ms != INT64_MIN && trust->now_ms() < until_ms);
+}
+
+bool cg_redis_usable(const struct cg_redis_handle *handle)
+{
+    return handle->trusted && !cg_redis_journal_owes(handle->redis->journal) &&
+           is_within_lease(handle);
+}
+
+static const char *why_not_within_lease(struct cg_redis *redis)
+{
+    struct cg_redis_trust *trust = &redis->trust;
+    struct cg_lease lease;
+    lock(trust);
+    lease = trust->lease;
+    unlock(trust);
+    if (lease.terms.binding && lease.told && lease.others_lapsed)
+        return "lapsed member";
+    lease.terms.binding = false;
+    int64_t until_ms = cg_lease_trusted_until_ms(&lease);
+    if (until_ms != INT64_MAX && (until_ms == INT64_MIN || trust->now_ms() >= until_ms))
+        return "not replicated";
+    return "no heartbeat";
+}
+
+const char *cg_redis_trust_why(const struct cg_redis_handle *handle)
+{
+    for (size_t i = 0; i < handle->node_count; i++)
+        if (handle->nodes[i]->greeted && handle->nodes[i]->breaker.state != CG_BREAKER_CLOSED)
+            return "breaker open";
+    if (!handle->trusted)
+        return "connecting";
+    for (size_t i = 0; i < handle->node_count; i++)
+        if (!handle->nodes[i]->believed)
+            return "connecting";
+    if (cg_redis_journal_owes(handle->redis->journal))
+        return "journal";
+    return is_within_lease(handle) ? NULL : why_not_within_lease(handle->redis);
+}
+
+uint32_t cg_redis_trust_hold_ms(struct cg_redis_handle *handle)
+{
+    struct cg_redis_trust *trust = &handle->redis->trust;
+    lock(trust);
+    uint32_t hold_ms = cg_lease_hold_ms(&trust->lease, trust->now_ms());
+    unlock(trust);
+    return hold_ms;
+}
+
+/* ---- the hello ---- */
+
 static void send_hello(struct cg_redis_handle *handle, bool whole);
 
 /* The servers that were greeted are still those that the hello spoke of. */
@@ -50,47 +152,83 @@ static bool is_current(const struct cg_redis_handle *handle)
     return !handle->closing && handle->hello_greetings == handle->greetings;
 }
 
-static void on_hello(void *owner, size_t index, const redisReply *reply)
+static void refuse(struct cg_redis_handle *handle, const redisReply *reply)
 {
-    struct cg_redis_handle *handle = owner;
-    struct cg_redis *redis = handle->redis;
-    if (!is_current(handle))
-        return; /* another one follows, or has */
-    if (cg_redis_is_noscript(reply) && index == 0) {
-        send_hello(handle, true);
+    struct cg_redis_node *node = cg_redis_bans_owner(handle);
+    if (node == NULL)
         return;
-    }
-    if (cg_redis_is_error(reply)) {
-        struct cg_redis_node *node = cg_redis_bans_owner(handle);
-        if (reply != NULL && node != NULL)
-            cg_redis_node_complain(node, "the server cannot be used", reply->str);
-        /* Greeted again, there is another hello. */
-        if (node != NULL)
-            cg_redis_node_give_up(node, "the server cannot be used");
-        return;
-    }
-    CG_ASSERT(pthread_mutex_lock(&redis->trust_lock) == 0);
-    memcpy(redis->trusted_record, handle->record, sizeof(handle->record));
-    CG_ASSERT(pthread_mutex_unlock(&redis->trust_lock) == 0);
+    if (reply != NULL)
+        cg_redis_node_complain(node, "the server cannot be used",
+                               reply->type == REDIS_REPLY_ERROR ? reply->str
+                                                                : "an unexpected reply");
+    /* Greeted again, there is another hello. */
+    cg_redis_node_give_up(node, "the server cannot be used");
+}
+
+static void believe(struct cg_redis_handle *handle, const struct cg_redis_epoch_reply *said)
+{
+    struct cg_redis_trust *trust = &handle->redis->trust;
+    struct cg_lease_answer answer = {.sent_ms = handle->hello_sent_ms,
+                                     .server_ms = said->server_ms,
+                                     .others_lapsed = said->lapsed > 0};
+    lock(trust);
+    memcpy(trust->record, handle->record, sizeof(trust->record));
+    trust->has_greeted = true;
+    if (said->renewed_history && handle->hello_strange > trust->strange_seen)
+        trust->strange_seen = handle->hello_strange;
+    cg_lease_hear(&trust->lease, &answer, trust->now_ms());
+    trust->due_ms = 0;
+    cg_redis_trust_publish(handle->redis);
+    unlock(trust);
     handle->trusted = true;
     for (size_t i = 0; i < handle->node_count; i++) {
         handle->nodes[i]->believed = true;
         cg_redis_node_settled(handle->nodes[i]);
     }
-    cg_log(CG_LOG_INFO, "redis", "connected");
+    cg_log(CG_LOG_INFO, "redis",
+           said->renewed_history ? "connected; a new history begins" : "connected");
     cg_redis_deliver(handle);
+    cg_redis_member_beat(handle);
 }
 
+static void on_hello(void *owner, size_t index, const redisReply *reply)
+{
+    struct cg_redis_handle *handle = owner;
+    struct cg_redis_epoch_reply said;
+    if (!is_current(handle))
+        return; /* another one follows, or has */
+    if (cg_redis_is_noscript(reply) && index == 0)
+        send_hello(handle, true);
+    else if (cg_redis_epoch_reply_read(reply, &said))
+        believe(handle, &said);
+    else
+        refuse(handle, reply);
+}
+
+/*
+ * A standalone server that kept its run id has kept what it knew. One that replicates may have been
+ * replaced by a replica, which took purges, and come back without them, all unseen by this process
+ * if it did not hear of it for as long as that takes.
+ */
 static void send_hello(struct cg_redis_handle *handle, bool whole)
 {
     struct cg_redis *redis = handle->redis;
-    CG_ASSERT(pthread_mutex_lock(&redis->trust_lock) == 0);
-    bool other =
-        redis->trusted_record[0] != '\0' && strcmp(redis->trusted_record, handle->record) != 0;
-    CG_ASSERT(pthread_mutex_unlock(&redis->trust_lock) == 0);
+    struct cg_redis_trust *trust = &redis->trust;
+    struct cg_redis_order order = {.mode = "hello"};
+    bool replicates = redis->peer.url.form != CG_REDIS_STANDALONE;
+    lock(trust);
+    bool other = trust->record[0] != '\0' && strcmp(trust->record, handle->record) != 0;
+    if (other || trust->strange != trust->strange_seen)
+        order.mode = "renew";
+    if (replicates && cg_lease_lapsed(&trust->lease, trust->now_ms()))
+        order.vouched_within_ms = trust->lease.terms.failover_ms;
+    order.starts = !trust->has_greeted;
+    handle->hello_strange = trust->strange;
+    handle->hello_sent_ms = trust->now_ms();
+    unlock(trust);
     handle->hello_greetings = handle->greetings;
-    cg_redis_bans_send(handle, other ? "renew" : "hello", whole, NULL, 0, on_hello, handle,
-                       whole ? 1 : 0);
+    if (!cg_redis_epoch_send(handle, &order, whole, on_hello, handle, whole ? 1 : 0))
+        refuse(handle, NULL);
 }
 
 void cg_redis_handle_greeted(struct cg_redis_handle *handle)
@@ -108,14 +246,4 @@ void cg_redis_handle_distrust(struct cg_redis_handle *handle)
     handle->trusted = false;
     for (size_t i = 0; i < handle->node_count; i++)
         handle->nodes[i]->believed = false;
-}
-
-void cg_redis_trust_init(struct cg_redis *redis)
-{
-    CG_ASSERT(pthread_mutex_init(&redis->trust_lock, NULL) == 0);
-}
-
-void cg_redis_trust_fini(struct cg_redis *redis)
-{
-    CG_ASSERT(pthread_mutex_destroy(&redis->trust_lock) == 0);
 }

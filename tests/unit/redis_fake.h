@@ -30,6 +30,7 @@ struct fake_peer {
     int socket; /* 0: none */
     redisReader *reader;
     struct cg_buf out;
+    bool beaten; /* by the last command */
 };
 
 /* The first that fits and is not used up decides. */
@@ -69,6 +70,10 @@ static void fake_bulk(struct fake_peer *peer, const char *text)
     cg_buf_printf(&peer->out, "$%zu\r\n%s\r\n", strlen(text), text);
 }
 
+/* The epoch, the time, nobody else, joined. */
+static const char fake_epoch_reply[] =
+    "*4\r\n$23\r\n0000000000000001:0:made\r\n:1700000000000\r\n:0\r\n:2\r\n";
+
 static void fake_answer_as_redis(struct fake *fake, struct fake_peer *peer,
                                  const redisReply *command, const char *line)
 {
@@ -88,8 +93,7 @@ static void fake_answer_as_redis(struct fake *fake, struct fake_peer *peer,
                 cg_buf_add_text(&peer->out, "$-1\r\n");
     } else if (fake_fits(line, "EVALSHA") && command->elements > 3 &&
                strstr(command->element[3]->str, ":epoch") != NULL) {
-        cg_buf_add_text(&peer->out, "*4\r\n$23\r\n0000000000000001:0:made\r\n:1700000000000\r\n"
-                                    ":0\r\n:2\r\n"); /* joined */
+        cg_buf_add_text(&peer->out, fake_epoch_reply);
     } else if (strstr(line, ":epoch") != NULL) {
         fake_bulk(peer, "0000000000000001:0:made");
     } else if (fake_fits(line, "GET") || fake_fits(line, "GETEX") || fake_fits(line, "EVALSHA")) {
@@ -105,10 +109,25 @@ static void fake_answer_as_redis(struct fake *fake, struct fake_peer *peer,
     }
 }
 
+/* Heartbeats come when they please: they are answered, with all replicas, and not counted. */
+static bool fake_answer_heartbeat(struct fake_peer *peer, const redisReply *command)
+{
+    bool beats = command->elements > 6 && strcmp(command->element[6]->str, "beat") == 0;
+    bool waits = peer->beaten && strcmp(command->element[0]->str, "WAIT") == 0;
+    peer->beaten = beats;
+    if (beats)
+        cg_buf_add_text(&peer->out, fake_epoch_reply);
+    if (waits)
+        cg_buf_add_text(&peer->out, ":16\r\n");
+    return beats || waits;
+}
+
 static void fake_answer(struct fake *fake, struct fake_peer *peer, const redisReply *command)
 {
     char line[256] = "";
     size_t end = 0;
+    if (fake_answer_heartbeat(peer, command))
+        return;
     for (size_t i = 0; i < command->elements && i < 4; i++)
         end += (size_t)snprintf(line + end, sizeof(line) - end, "%s%.60s", i == 0 ? "" : " ",
                                 command->element[i]->str);

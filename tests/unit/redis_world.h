@@ -201,6 +201,10 @@ static void world_begin(void)
                                           .breaker_failures = 5,
                                           .breaker_open_ms = 20,
                                           .breaker_open_longest_ms = 200,
+                                          .journal_entries = 4096,
+                                          .lease_ms = 600000,
+                                          .gone_after_ms = 3600000,
+                                          .failover_ms = 5000,
                                           .ruleset = &world.ruleset};
     world.redis = make_redis();
 }

@@ -1,0 +1,186 @@
+#include "cachegate/assert.h"
+#include "gateway/store/redis_journal.h"
+#include "gateway/store/redis_parts.h"
+
+/*
+ * KEYS: the epoch, the list of bans, the members (scored by the end of their lease, named by
+ * process and record). ARGV: mode, a random generation, the record, the lifetime of the keys, how
+ * many bans to keep; who asks, until when its lease shall last, how long a lease is, after how long
+ * a lapsed member is gone, and within which time another must have been heard to vouch; whether the
+ * process starts, whether leases bind; then bans. Times are Redis's own.
+ *
+ * A new history begins when the record is another one (hello), when nobody vouches, and when
+ * somebody is gone: a generation that never was, since a fetch from before may still be stored
+ * under a counter that the old history would reach again. `append` and `beat` leave the record
+ * alone. Where Redis is full the epoch goes, and so does a membership.
+ *
+ * Answers the epoch or "", the time, how many others have lapsed, and flags: 1 a new history, 2
+ * joined, 4 the asking member was not known, 8 the record is another one.
+ */
+static const char text[] =
+    "if redis.replicate_commands then redis.replicate_commands() end\n"
+    "local mode, random, run, life, keep = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])\n"
+    "local me, mine, lease = ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])\n"
+    "local gone_after, within = tonumber(ARGV[9]), tonumber(ARGV[10])\n"
+    "local starts, binds = ARGV[11] == '1', ARGV[12] == '1'\n"
+    "local time = redis.call('TIME')\n"
+    "local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)\n"
+    "local function text(number) return string.format('%.0f', number) end\n"
+    "local value = redis.pcall('GET', KEYS[1])\n"
+    "local generation, counter, made\n"
+    "if type(value) == 'string' then\n"
+    "  generation, counter, made = string.match(value, '^(%x+):(%d+):(.*)$')\n"
+    "end\n"
+    "local lapsed, vouched, known, gone = 0, false, false, {}\n"
+    "if mode ~= 'append' then\n"
+    "  local all = redis.pcall('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES')\n"
+    "  if all.err then redis.call('UNLINK', KEYS[3]) all = {} end\n"
+    "  for i = 1, #all, 2 do\n"
+    "    local id, record = string.match(all[i], '^(%x+):(.*)$')\n"
+    "    local ends = tonumber(all[i + 1])\n"
+    "    if id == me then\n"
+    "      known = true\n"
+    "      if mode == 'leave' or record ~= run then redis.call('ZREM', KEYS[3], all[i])\n"
+    "      elseif mine > now and ends > mine then mine = ends end\n"
+    "    elseif ends + gone_after <= now or (ends <= now and starts and not binds) then\n"
+    "      gone[#gone + 1] = all[i]\n"
+    "    elseif ends <= now then\n"
+    "      lapsed = lapsed + 1\n"
+    "    elseif record == run and ends - lease >= now - within then\n"
+    "      vouched = true\n"
+    "    end\n"
+    "  end\n"
+    "end\n"
+    "if mode == 'leave' then return {'', now, lapsed, 0} end\n"
+    "local flags = 0\n"
+    "local greets = mode == 'hello' or mode == 'renew'\n"
+    "if generation and made ~= run and not greets then flags = flags + 8 end\n"
+    "local new = not generation or mode == 'renew' or (greets and made ~= run)\n"
+    "  or (greets and within > 0 and not vouched) or #gone > 0\n"
+    "if new then\n"
+    "  redis.call('UNLINK', KEYS[1], KEYS[2])\n"
+    "  generation, counter = random, 0\n"
+    "  flags = flags + 1\n"
+    "end\n"
+    "if greets or not made then made = run end\n"
+    "counter = tonumber(counter)\n"
+    "local function write()\n"
+    "  for i = 13, #ARGV do\n"
+    "    counter = counter + 1\n"
+    "    redis.call('RPUSH', KEYS[2], generation .. ':' .. text(counter) .. ':' .. ARGV[i])\n"
+    "  end\n"
+    "  if #ARGV > 12 then redis.call('LTRIM', KEYS[2], -keep, -1) end\n"
+    "  redis.call('PEXPIRE', KEYS[2], life)\n"
+    "  local epoch = generation .. ':' .. text(counter) .. ':' .. made\n"
+    "  if mode ~= 'beat' or new then redis.call('SET', KEYS[1], epoch, 'PX', life)\n"
+    "  else redis.call('PEXPIRE', KEYS[1], life) end\n"
+    "  return epoch\n"
+    "end\n"
+    "local good, epoch = pcall(write)\n"
+    "if not good then\n"
+    "  redis.call('UNLINK', KEYS[1], KEYS[2])\n"
+    "  epoch = ''\n"
+    "end\n"
+    "for _, name in ipairs(gone) do redis.call('ZREM', KEYS[3], name) end\n"
+    "if mine > now then\n"
+    "  local done = redis.pcall('ZADD', KEYS[3], text(mine), me .. ':' .. run)\n"
+    "  if type(done) ~= 'table' then flags = flags + 2 end\n"
+    "  redis.call('PEXPIRE', KEYS[3], life)\n"
+    "end\n"
+    "if not known then flags = flags + 4 end\n"
+    "return {epoch, now, lapsed, flags}\n";
+
+const struct cg_str cg_redis_epoch_text = {text, sizeof(text) - 1};
+
+enum { FLAG_NEW_HISTORY = 1, FLAG_JOINED = 2, FLAG_NOT_KNOWN = 4, FLAG_OTHER_RECORD = 8 };
+
+bool cg_redis_epoch_reply_read(const redisReply *reply, struct cg_redis_epoch_reply *ret_reply)
+{
+    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements != 4)
+        return false;
+    for (size_t i = 1; i < 4; i++)
+        if (reply->element[i]->type != REDIS_REPLY_INTEGER || reply->element[i]->integer < 0)
+            return false;
+    long long flags = reply->element[3]->integer;
+    *ret_reply = (struct cg_redis_epoch_reply){
+        .server_ms = reply->element[1]->integer,
+        .lapsed = (uint64_t)reply->element[2]->integer,
+        .renewed_history = (flags & FLAG_NEW_HISTORY) != 0,
+        .joined = (flags & FLAG_JOINED) != 0,
+        .members_lost = (flags & FLAG_NOT_KNOWN) != 0,
+        .record_differs = (flags & FLAG_OTHER_RECORD) != 0,
+    };
+    return true;
+}
+
+/* Each ban as its two texts; longer ones count as "everything" and "everyone" (ban.h). */
+static void write_bans(const struct cg_redis_order *order, struct cg_buf *records,
+                       size_t ends[CG_REDIS_BANS_PER_SCRIPT])
+{
+    for (size_t i = 0; i < order->count; i++) {
+        const struct cg_ban *ban = &order->bans[i];
+        bool fits = ban->pattern.length <= CG_BAN_TEXT_MAX;
+        bool user_fits = ban->user.length <= CG_BAN_TEXT_MAX;
+        cg_buf_add_prefixed(records, fits ? ban->pattern : CG_STR(""));
+        cg_buf_add_prefixed(records, user_fits ? ban->user : CG_STR(""));
+        ends[i] = records->length;
+    }
+}
+
+static struct cg_str write_process(const struct cg_redis *redis, char room[2 * CG_DIGEST_BYTES])
+{
+    static const char digits[] = "0123456789abcdef";
+    const uint8_t *process = cg_redis_journal_process(redis->journal);
+    for (size_t i = 0; i < CG_DIGEST_BYTES; i++) {
+        room[2 * i] = digits[process[i] >> 4];
+        room[2 * i + 1] = digits[process[i] & 15];
+    }
+    return cg_str_of(room, (size_t)2 * CG_DIGEST_BYTES);
+}
+
+bool cg_redis_epoch_send(struct cg_redis_handle *handle, const struct cg_redis_order *order,
+                         bool whole, cg_redis_reply_fn answer, void *owner, size_t index)
+{
+    struct cg_redis *redis = handle->redis;
+    const struct cg_lease_terms *terms = &redis->trust.lease.terms;
+    struct cg_redis_words words = {0};
+    struct cg_token random = cg_redis_new_token(handle);
+    char keys[3][CG_REDIS_KEY_MAX], epoch[CG_REDIS_KEY_MAX], process[2 * CG_DIGEST_BYTES];
+    char numbers[5][24];
+    struct cg_epoch fresh = {0};
+    struct cg_buf records;
+    size_t ends[CG_REDIS_BANS_PER_SCRIPT], from = 0;
+    CG_ASSERT(order->count <= CG_REDIS_BANS_PER_SCRIPT);
+    memcpy(&fresh.generation, random.bytes, sizeof(fresh.generation));
+    cg_redis_script_begin(&words, &redis->epoch_script, whole);
+    struct cg_str epoch_key = cg_redis_bans_key(redis, "epoch", keys[0]);
+    const struct cg_str fixed[] = {
+        CG_STR("3"),
+        epoch_key,
+        cg_redis_bans_key(redis, "list", keys[1]),
+        cg_redis_bans_key(redis, "members", keys[2]),
+        cg_str_from(order->mode),
+        cg_str_sub(cg_redis_epoch_write(fresh, "", epoch), 0, 16),
+        cg_str_from(handle->record),
+        cg_str_from(redis->lifetime_ms),
+        cg_redis_number(CG_BANS_MAX, numbers[0]),
+        write_process(redis, process),
+        cg_redis_number((uint64_t)order->lease_ends_ms, numbers[1]),
+        cg_redis_number(terms->lease_ms, numbers[2]),
+        cg_redis_number(terms->gone_after_ms, numbers[3]),
+        cg_redis_number(order->vouched_within_ms, numbers[4]),
+        order->starts ? CG_STR("1") : CG_STR("0"),
+        terms->binding ? CG_STR("1") : CG_STR("0"),
+    };
+    for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+        cg_redis_words_add(&words, fixed[i]);
+    cg_buf_init(&records, (size_t)CG_REDIS_BANS_PER_SCRIPT * 4 * CG_BAN_TEXT_MAX);
+    write_bans(order, &records, ends);
+    for (size_t i = 0; i < order->count; i++) {
+        cg_redis_words_add(&words, cg_str_sub(cg_buf_str(&records), from, ends[i] - from));
+        from = ends[i];
+    }
+    bool sent = cg_redis_send(handle, CG_REDIS_WRITES, epoch_key, &words, answer, owner, index);
+    cg_buf_fini(&records);
+    return sent;
+}
