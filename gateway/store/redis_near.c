@@ -19,7 +19,8 @@ struct cg_redis_near *cg_redis_near_create(const struct cg_settings *settings,
     near->redis = redis;
     if (settings->near_bytes == 0)
         return near;
-    near->near = cg_near_create(settings, book, cg_redis_server);
+    near->near = cg_near_create(settings, book,
+                                cg_redis_tracking_is_possible(redis) ? cg_redis_server : NULL);
     if (cg_near_watch_of(near->near) != NULL)
         near->tracking = cg_redis_tracking_create(redis, cg_near_watch_of(near->near));
     return near;

@@ -419,15 +419,18 @@ void cg_redis_tracking_leave(struct cg_redis_tracking *tracking, const void *mem
 
 /* ---- life ---- */
 
+bool cg_redis_tracking_is_possible(const struct cg_redis *redis)
+{
+    return redis->peer.url.form != CG_REDIS_CLUSTER;
+}
+
 struct cg_redis_tracking *cg_redis_tracking_create(struct cg_redis *redis,
                                                    struct cg_near_watch *watch)
 {
     const struct cg_instance none = {{0}};
     uint64_t random;
-    if (redis->peer.url.form == CG_REDIS_CLUSTER)
-        return NULL;
     struct cg_redis_tracking *tracking = calloc(1, sizeof(*tracking));
-    CG_ASSERT(tracking != NULL);
+    CG_ASSERT(tracking != NULL && cg_redis_tracking_is_possible(redis));
     tracking->redis = redis;
     tracking->watch = watch;
     tracking->timeout_ms = redis->settings->tracking_timeout_ms;

@@ -25,7 +25,10 @@
 
 struct cg_redis_tracking;
 
-/* All is borrowed. NULL for a Cluster. */
+/* Not those of a Cluster. */
+bool cg_redis_tracking_is_possible(const struct cg_redis *redis);
+
+/* All is borrowed. It must be possible. */
 struct cg_redis_tracking *cg_redis_tracking_create(struct cg_redis *redis,
                                                    struct cg_near_watch *watch);
 /* Everybody must have left. Takes NULL; returns NULL. */

@@ -4,7 +4,7 @@
  * `here` and `there` are two handles of one process, as two threads have them; `elsewhere` is
  * another gateway, which keeps no copies.
  */
-#include "tests/unit/redis_world.h"
+#include "tests/unit/redis_fleet.h"
 
 #include "cachegate/seal.h"
 #include "gateway/store/redis_near.h"
@@ -43,11 +43,17 @@ static void open_all(uint32_t tracking_timeout_ms)
     WORLD_UNTIL(is_available(here) && is_available(there));
 }
 
-static bool is_tracking(bool up)
+/* NULL: nobody asks for it. */
+static const char *tracking_word(void)
 {
     struct cg_store_health health;
     here->port->health(here, &health);
-    return (strcmp(health.tracking, "up") == 0) == up;
+    return health.tracking;
+}
+
+static bool is_tracking(bool up)
+{
+    return (strcmp(tracking_word(), "up") == 0) == up;
 }
 
 static void begin(void)
@@ -376,4 +382,68 @@ Test(redis_near_quick, heartbeats_that_are_refused_count_as_silence, .init = wor
     WORLD_UNTIL(is_tracking(true));
     warm(here);
     end();
+}
+
+/* ---- several servers ---- */
+
+static void begin_sentinels(void)
+{
+    world_begin();
+    fleet_start_sentinels(3, false, NULL, NULL);
+    fleet_use_url("redis+sentinel://127.0.0.1:%u,127.0.0.1:%u/main",
+                  fleet.servers[FLEET_SENTINEL].port, fleet.servers[FLEET_SENTINEL + 1].port);
+    world.settings.store_timeout_ms = 1000;
+    open_all(1000);
+    WORLD_UNTIL(is_tracking(true));
+}
+
+static void end_fleet(void)
+{
+    fleet_end_all();
+    end();
+}
+
+TestSuite(redis_near_sentinels, .init = begin_sentinels, .fini = end_fleet);
+
+Test(redis_near_sentinels, the_new_primary_tells_of_changes)
+{
+    warm(here);
+    purge(elsewhere, 1);
+    WORLD_UNTIL(!is_pushed(here));
+    warm(here);
+    fleet_end(&fleet.servers[FLEET_PRIMARY]);
+    WORLD_UNTIL(is_tracking(false));
+    WORLD_UNTIL(fleet_says(&fleet.servers[FLEET_REPLICA], "INFO replication", "role:master"));
+    WORLD_UNTIL(is_available(here) && is_available(there) && is_available(elsewhere));
+    WORLD_UNTIL(is_tracking(true));
+    warm(here);
+    purge(elsewhere, 1);
+    WORLD_UNTIL(!is_pushed(here));
+    cr_expect_geq(cg_book_sum(book, CG_METRIC_TRACKING_LOST), 1);
+}
+
+static void begin_cluster(void)
+{
+    world_begin();
+    fleet_start_cluster(false, true, NULL);
+    fleet_use_url("redis+cluster://127.0.0.1:%u", fleet.servers[0].port);
+    open_all(FOREVER_MS);
+}
+
+TestSuite(redis_near_cluster, .init = begin_cluster, .fini = end_fleet);
+
+Test(redis_near_cluster, all_routes_are_strict)
+{
+    cr_expect_null(tracking_word());
+    for (unsigned route = STRICT; route <= PUSHED; route++) {
+        size_t length = store_entry(elsewhere, route, 1000);
+        for (unsigned i = 0; i < 5; i++)
+            cr_expect_eq(look_up(here, route).length, length);
+        cr_expect_eq(cg_book_sum(book, CG_METRIC_NEAR_HITS), 4 + route * 5);
+        struct seen before = look_up(here, route);
+        purge(elsewhere, 2);
+        cr_expect_not(
+            cg_token_eq(&look_up(here, route).versions[2].token, &before.versions[2].token));
+    }
+    cr_expect_eq(cg_book_sum(book, CG_METRIC_PUSHED_HITS), 0);
 }
