@@ -185,8 +185,9 @@ static void believe(struct cg_redis_handle *handle, const struct cg_redis_epoch_
         handle->nodes[i]->believed = true;
         cg_redis_node_settled(handle->nodes[i]);
     }
-    cg_log(CG_LOG_INFO, "redis",
-           said->renewed_history ? "connected; a new history begins" : "connected");
+    if (said->renewed_history)
+        cg_log(CG_LOG_INFO, "redis", "a new history begins: what was stored before is dead");
+    cg_log(CG_LOG_INFO, "redis", "connected");
     cg_redis_deliver(handle);
     cg_redis_member_beat(handle);
 }
