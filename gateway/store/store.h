@@ -150,9 +150,11 @@ struct cg_store_port {
     /* Whether a purge sent now would be acknowledged, as far as is known without asking. */
     bool (*reachable)(struct cg_store *store);
     /*
-     * For on_unpurgeable: lease. How long the answer to a write is held whose purge nobody
-     * acknowledged: 0 for not at all, CG_STORE_HOLD_REFUSE when such a write is not to be forwarded
-     * at all, else milliseconds from now. NULL: the driver knows of no leases, which is 0.
+     * For on_unpurgeable: lease. How long others may still believe what a write made wrong that
+     * nobody acknowledged the purge of: 0 when its answer may be released, CG_STORE_HOLD_REFUSE
+     * when no waiting helps (such a write is not forwarded; the answer of one that was is failed),
+     * else milliseconds from now. Asked again until it is 0. NULL: the driver knows of no leases,
+     * 0.
      */
     uint32_t (*unpurged_hold_ms)(struct cg_store *store);
     /* Others can read what it keeps: the machines seal entries before they fill (seal.h). */
