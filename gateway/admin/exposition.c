@@ -64,6 +64,21 @@ static void add_routes(struct cg_buf *out, const struct cg_admin *admin)
     }
 }
 
+static void add_servers(struct cg_buf *out, const struct cg_store_health *health)
+{
+    if (health->server_count == 0)
+        return;
+    add_head(out, "cachegate_store_server_up", "gauge",
+             "whether a server of the store is connected and not left alone");
+    for (size_t i = 0; i < health->server_count; i++) {
+        const struct cg_store_server *server = &health->servers[i];
+        bool up = server->connected && strcmp(server->breaker, "closed") == 0;
+        cg_buf_add_text(out, "cachegate_store_server_up{server=\"");
+        add_label(out, cg_str_from(server->address));
+        cg_buf_printf(out, "\"} %d\n", up);
+    }
+}
+
 static void add_store(struct cg_buf *out, struct cg_store *store)
 {
     struct cg_store_stats stats = {0};
@@ -83,6 +98,7 @@ static void add_store(struct cg_buf *out, struct cg_store *store)
     add_one(out, "cachegate_store_breaker_openings_total", "counter",
             "times that a server of the store was left alone", stats.breaker_openings);
     add_one(out, "cachegate_store_up", "gauge", "whether the store answers", health.available);
+    add_servers(out, &health);
     add_one(out, "cachegate_store_journal", "gauge", "purges that were not delivered yet",
             health.journal);
     add_one(out, "cachegate_near_entries", "gauge", "copies of what the store holds",

@@ -150,6 +150,7 @@ class FleetStats(OnRedis):
         self.assertRegex(page, r"\ncachegate_store_memory_bytes [1-9]\d{4,}\n")
         self.assertRegex(page, r"\ncachegate_store_latency_seconds 0\.\d*[1-9]\d*\n")
         self.assertIn("\ncachegate_store_journal 0\n", page)
+        self.assertRegex(page, r'\ncachegate_store_server_up\{server="[^"]+"\} 1\n')
 
     def test_off(self):
         front = self.front("0s")
