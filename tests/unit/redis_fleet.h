@@ -22,9 +22,8 @@ struct fleet_server {
     unsigned port, bus_port;
     char directory[96];
     bool cluster, sentinel, frozen;
-    char more[512]; /* lines of its configuration */
-    const char
-        *certificate; /* of redis_certificates.h: TLS on the port, and a UNIX socket to ask */
+    char more[512];          /* lines of its configuration */
+    const char *certificate; /* redis_certificates.h: TLS on the port */
 };
 
 static struct {
@@ -46,7 +45,7 @@ static redisReply *fleet_ask(const struct fleet_server *server, const char *form
     char path[128];
     snprintf(path, sizeof(path), "%s/socket", server->directory);
     redisContext *connection =
-        server->certificate != NULL
+        !server->sentinel || server->certificate != NULL
             ? redisConnectUnixWithTimeout(path, second)
             : redisConnectWithTimeout("127.0.0.1", (int)server->port, second);
     redisReply *reply = NULL;
@@ -152,11 +151,13 @@ static void fleet_configure(const struct fleet_server *server)
     cr_assert_not_null(file);
     fprintf(file, "bind 127.0.0.1\ndir %s\nlogfile %s/log\n", at, at);
     fprintf(file, "%s %u\n", tls == NULL ? "port" : "tls-port", server->port);
+    if (!server->sentinel || tls != NULL)
+        fprintf(file, "unixsocket %s/socket\n", at);
     if (tls != NULL)
         fprintf(file,
-                "port 0\nunixsocket %s/socket\ntls-cert-file %s/%s.pem\ntls-key-file %s/%s.key\n"
+                "port 0\ntls-cert-file %s/%s.pem\ntls-key-file %s/%s.key\n"
                 "tls-ca-cert-file %s/ca.pem\ntls-replication yes\n",
-                at, world.directory, tls, world.directory, tls, world.directory);
+                world.directory, tls, world.directory, tls, world.directory);
     /* jemalloc's own thread would wait for a time that never comes, in a circle. */
     if (!server->sentinel)
         fprintf(file, "save \"\"\nrepl-diskless-sync-delay 0\njemalloc-bg-thread no\n");

@@ -244,21 +244,32 @@ static void load_turn(void)
         }                                                                                          \
     } while (0)
 
-/* On the servers of fleet.url. */
-static void load_start(void)
+/* `settings` of each gateway, with its URL. */
+static void load_start_with(const struct cg_settings settings[LOAD_GATEWAYS])
 {
+    char *error = NULL;
     memset(&load, 0, sizeof(load));
     load.random = 88172645463325252u;
     cg_arena_init(&load.arena, 1 << 16);
     cr_assert_eq(cg_path_parse(CG_STR("/any"), &load.arena, &load.path, &load.query), CG_PATH_OK);
     for (size_t i = 0; i < LOAD_GATEWAYS; i++) {
-        load.gateways[i].redis = make_redis();
+        load.gateways[i].redis = cg_redis_create(&settings[i], &error);
+        cr_assert_not_null(load.gateways[i].redis, "%s", error);
         load.gateways[i].store = open_handle_of(load.gateways[i].redis);
     }
     for (size_t i = 0; i < LOAD_ACTORS; i++) {
         load.actors[i].gateway = &load.gateways[i % LOAD_GATEWAYS];
         load.actors[i].writes = i < (size_t)LOAD_GATEWAYS * LOAD_WRITERS;
     }
+}
+
+/* On the servers of fleet.url. */
+static void load_start(void)
+{
+    static struct cg_settings settings[LOAD_GATEWAYS];
+    for (size_t i = 0; i < LOAD_GATEWAYS; i++)
+        settings[i] = world.settings;
+    load_start_with(settings);
 }
 
 /* Everybody is answered, or this does not return. */

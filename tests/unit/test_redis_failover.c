@@ -18,6 +18,7 @@ static void begin(void)
     world_begin();
     world.clock.port = &real_clock_port;
     world.settings.store_timeout_ms = 1000;
+    world.settings.failover_ms = 1000; /* what the sentinels are told */
 }
 
 static void end(void)
@@ -93,6 +94,42 @@ Test(failover, primary_of_sentinels_freezes_under_load)
     LOAD_UNTIL(fleet_says(&fleet.servers[FLEET_PRIMARY], "INFO replication", "role:slave"));
     load_until_busy(200, 20);
     expect_noticed();
+    load_end();
+}
+
+/* No more TCP for sentinels, replicas and gateways; a UNIX socket remains. */
+static void cut_off(const struct fleet_server *server)
+{
+    FLEET_DO(server, "CONFIG SET port 0");
+    FLEET_DO(server, "CLIENT KILL TYPE replica");
+    FLEET_DO(server, "CLIENT KILL TYPE pubsub");
+    FLEET_DO(server, "CLIENT KILL TYPE normal");
+}
+
+/*
+ * One gateway keeps the primary that was replaced, the other one goes with the sentinels. The old
+ * primary still answers, on its UNIX socket; but no replica acknowledges heartbeats there.
+ */
+Test(failover, gateway_that_stays_with_the_old_primary_does_not_believe_it)
+{
+    static struct cg_settings settings[LOAD_GATEWAYS];
+    char url[160];
+    struct fleet_server *primary = &fleet.servers[FLEET_PRIMARY];
+    fleet_start_sentinels(3, false, NULL, NULL);
+    use_sentinels();
+    settings[0] = settings[1] = world.settings;
+    snprintf(url, sizeof(url), "unix://%s/socket", primary->directory);
+    settings[0].redis_url = url;
+    settings[0].wait_replicas = 1;
+    settings[0].failover_ms = 500; /* it takes the sentinels a second to notice */
+    settings[0].lease_ms = 1000;
+    load_start_with(settings);
+    load_until_busy(200, 20);
+    cut_off(primary);
+    LOAD_UNTIL(fleet_says(&fleet.servers[FLEET_REPLICA], "INFO replication", "role:master"));
+    size_t hits = load.gateways[0].hits, before = load.gateways[1].hits;
+    LOAD_UNTIL(load.gateways[1].hits >= before + 200);
+    cr_expect_eq(load.gateways[0].hits, hits);
     load_end();
 }
 
