@@ -305,9 +305,8 @@ static size_t count_redirections(const char *kind)
     return sum;
 }
 
-Test(failover, slots_move_under_load)
+static void expect_to_follow(void)
 {
-    fleet_start_cluster(false, false, NULL);
     use_cluster();
     load_start();
     load_until_busy(100, 10);
@@ -327,6 +326,21 @@ Test(failover, slots_move_under_load)
     cr_expect_eq(load.gateways[0].unavailable + load.gateways[1].unavailable, unavailable,
                  "redirections are followed");
     load_end();
+}
+
+Test(failover, slots_move_under_load)
+{
+    fleet_start_cluster(false, false, NULL);
+    expect_to_follow();
+}
+
+/* Redirections give a port only: the host is the one that was asked. */
+Test(failover, slots_move_under_load_where_nodes_do_not_tell_their_hosts)
+{
+    fleet_start_cluster(false, false, NULL);
+    for (size_t i = 0; i < FLEET_PRIMARIES; i++)
+        FLEET_DO(&fleet.servers[i], "CONFIG SET cluster-preferred-endpoint-type unknown-endpoint");
+    expect_to_follow();
 }
 
 /* The epoch and its list are apart for a while, and no script can have both (TRYAGAIN). */

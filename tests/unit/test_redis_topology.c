@@ -95,6 +95,41 @@ Test(topology, cluster_is_found_from_any_seed_that_lives)
     cr_expect(owns(&fleet.servers[2], 10923) && owns(&fleet.servers[2], 16383));
 }
 
+static void tell_hosts_by(const char *type)
+{
+    for (size_t i = 0; i < FLEET_PRIMARIES; i++)
+        FLEET_DO(&fleet.servers[i], "CONFIG SET cluster-preferred-endpoint-type %s", type);
+}
+
+Test(topology, nodes_may_be_named_by_hosts_or_not_at_all)
+{
+    fleet_start_cluster(false, false, NULL);
+    tell_hosts_by("unknown-endpoint");
+    open_topology("redis+cluster://localhost:%u", fleet.servers[0].port);
+    WORLD_UNTIL(t.count == 1);
+    cr_expect_str_eq(owner_of(0)->host, "localhost");
+    cr_expect_str_eq(owner_of(16383)->host, "localhost", "the host that was asked");
+    cr_expect_eq(owner_of(16383)->port, fleet.servers[2].port);
+    for (size_t i = 0; i < FLEET_PRIMARIES; i++)
+        FLEET_DO(&fleet.servers[i], "CONFIG SET cluster-announce-hostname node-%u.example",
+                 (unsigned)i);
+    tell_hosts_by("hostname");
+    WORLD_UNTIL((cg_redis_topology_doubt(t.topology),
+                 strcmp(owner_of(16383)->host, "node-2.example") == 0));
+    cr_expect_str_eq(owner_of(0)->host, "node-0.example");
+}
+
+Test(topology, nodes_that_should_have_names_and_have_none_are_not_believed)
+{
+    fleet_start_cluster(false, false, NULL);
+    tell_hosts_by("hostname");
+    fleet_catch_log();
+    open_topology("redis+cluster://127.0.0.1:%u", fleet.servers[0].port);
+    WORLD_UNTIL(fleet_logged("CLUSTER SLOTS gave a list that makes no sense"));
+    fleet_release_log();
+    cr_expect_eq(t.count, 0);
+}
+
 static void give_slot(unsigned slot, const struct fleet_server *to)
 {
     char id[FLEET_TEXT_MAX];
