@@ -88,6 +88,11 @@ void cg_settings_check_whole(const struct cg_settings_build *build)
         cg_problem_add(build->problems, CG_PROBLEM_ERROR, &place,
                        "is more than an eighth of store.memory; raise that or lower this");
     }
+    if (settings->gone_after_ms != 0 && settings->gone_after_ms / 3 < settings->lease_ms) {
+        struct cg_node place = place_of(build, "store.gone_after");
+        cg_problem_add(build->problems, CG_PROBLEM_ERROR, &place,
+                       "is less than three times store.lease; raise it or lower that");
+    }
     if (settings->limits.http2_streams_max == 0 || settings->limits.connections_max == 0)
         return; /* an error was reported where it stands */
     if (settings->limits.connections_max < settings->threads) {

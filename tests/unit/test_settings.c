@@ -327,6 +327,7 @@ static const struct mistake mistakes[] = {
      "store.redis: the name of the primary is missing"},
     {BASE "store: {redis: 'redis://h', namespace: 'a b'}", "store.namespace"},
     {BASE "store: {entry_max: 200MB}", "more than an eighth of store.memory"},
+    {BASE "store: {lease: 10s, gone_after: 29s}", "less than three times store.lease"},
     {BASE "rules: nowhere.yaml", "nowhere.yaml"},
     {BASE "rules: 'no*.yaml'", "rules: no file matches"},
     {BASE "rules: {a: b}", "rules: expected a rule file, found a map"},
