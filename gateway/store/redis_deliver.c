@@ -27,8 +27,12 @@ void cg_redis_pend_flush(struct cg_redis_handle *handle)
 static void on_delivered(void *owner, enum cg_store_result result)
 {
     struct cg_redis_handle *handle = owner;
-    if (!cg_redis_journal_settle(handle->redis->journal, result == CG_STORE_OK)) {
-        deliver_soon(handle);
+    bool delivered = result == CG_STORE_OK;
+    if (!cg_redis_journal_settle(handle->redis->journal, delivered)) {
+        if (delivered)
+            cg_redis_deliver(handle);
+        else
+            deliver_soon(handle);
         return;
     }
     cg_log(CG_LOG_INFO, "redis", "all purges were delivered");

@@ -200,6 +200,9 @@ bool cg_redis_journal_claim(struct cg_redis_journal *journal, struct cg_redis_ba
     if (mine) {
         journal->claimed = true;
         journal->taken = journal->count;
+        /* What is delivered at once has to be answered within one timeout. */
+        if (!journal->flush && journal->taken > CG_REDIS_BATCH_MAX)
+            journal->taken = CG_REDIS_BATCH_MAX;
         journal->flush_taken = journal->flush;
         journal->flush = false;
         *ret_batch =

@@ -12,9 +12,12 @@
 
 #include "cachegate/version.h"
 
+enum { CG_REDIS_BATCH_MAX = 1024 };
+
 struct cg_redis_journal;
 
-/* What one thread delivers; the instances are the journal's and stay until it settles. */
+/* What one thread delivers, at most CG_REDIS_BATCH_MAX of them unless it is a flush; the instances
+ * are the journal's and stay until it settles. */
 struct cg_redis_batch {
     const struct cg_instance *instances;
     size_t count;

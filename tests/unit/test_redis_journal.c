@@ -104,6 +104,28 @@ Test(redis_journal, what_comes_during_a_delivery_is_delivered_after_it)
     cg_redis_journal_destroy(journal);
 }
 
+Test(redis_journal, many_are_delivered_in_parts)
+{
+    char *error = NULL;
+    struct cg_redis_journal *journal = cg_redis_journal_create(5000, NULL, &error);
+    struct cg_redis_batch batch;
+    size_t left = CG_REDIS_BATCH_MAX + 10;
+    cr_assert_not_null(journal);
+    for (size_t i = 0; i < left; i++) {
+        struct cg_instance instance = {{0}};
+        memcpy(instance.id, &i, sizeof(i));
+        cg_redis_journal_add(journal, &instance, NULL, 1);
+    }
+    cr_assert(cg_redis_journal_claim(journal, &batch));
+    cr_expect_eq(batch.count, CG_REDIS_BATCH_MAX);
+    cr_expect_not(cg_redis_journal_settle(journal, true));
+    cr_expect(cg_redis_journal_owes(journal));
+    cr_assert(cg_redis_journal_claim(journal, &batch));
+    cr_expect_eq(batch.count, 10);
+    cr_expect(cg_redis_journal_settle(journal, true));
+    cg_redis_journal_destroy(journal);
+}
+
 Test(redis_journal, more_than_fits_is_a_flush)
 {
     struct cg_redis_journal *journal = make(NULL);
