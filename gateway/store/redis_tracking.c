@@ -43,9 +43,10 @@ struct cg_redis_tracking {
     struct cg_redis *redis;
     struct cg_near_watch *watch;
     uint32_t timeout_ms;
-    char beat_prefix[40]; /* of the process, within {bans} */
-    char version_prefix[CG_REDIS_KEY_MAX], bans_prefix[CG_REDIS_KEY_MAX],
-        epoch_key[CG_REDIS_KEY_MAX];
+    char beats[40]; /* of the process, within {bans} */
+    /* What is watched. Not all of {bans}: other processes' heartbeats are none of our business. */
+    char version_prefix[CG_REDIS_KEY_MAX], epoch_key[CG_REDIS_KEY_MAX],
+        beat_prefix[CG_REDIS_KEY_MAX];
     pthread_mutex_t lock;
     struct member *members; /* under the lock */
     struct member *listener;
@@ -92,7 +93,7 @@ static void lose(struct member *member, const char *why)
 static struct cg_str beat_name(const struct member *member, char room[CG_REDIS_KEY_MAX])
 {
     char part[80];
-    (void)snprintf(part, sizeof(part), "%s:%llu", member->tracking->beat_prefix,
+    (void)snprintf(part, sizeof(part), "%s:%llu", member->tracking->beats,
                    (unsigned long long)member->beat);
     return cg_redis_bans_key(member->tracking->redis, part, room);
 }
@@ -256,10 +257,13 @@ static void on_id(void *owner, size_t index, const redisReply *reply)
     if (!is_good(member, reply))
         return;
     id[cg_redis_number((uint64_t)reply->integer, id).length] = '\0';
-    tell(member,
-         (const char *const[]){"CLIENT", "TRACKING", "ON", "REDIRECT", id, "BCAST", "PREFIX",
-                               tracking->version_prefix, "PREFIX", tracking->bans_prefix},
-         10, on_step);
+    const char *const words[] = {"CLIENT", "TRACKING",
+                                 "ON",     "REDIRECT",
+                                 id,       "BCAST",
+                                 "PREFIX", tracking->version_prefix,
+                                 "PREFIX", tracking->epoch_key,
+                                 "PREFIX", tracking->beat_prefix};
+    tell(member, words, sizeof(words) / sizeof(words[0]), on_step);
     tell(member, (const char *const[]){"SUBSCRIBE", "__redis__:invalidate"}, 2, on_subscribed);
 }
 
@@ -435,12 +439,13 @@ struct cg_redis_tracking *cg_redis_tracking_create(struct cg_redis *redis,
     tracking->watch = watch;
     tracking->timeout_ms = redis->settings->tracking_timeout_ms;
     CG_ASSERT(RAND_bytes((unsigned char *)&random, sizeof(random)) == 1);
-    (void)snprintf(tracking->beat_prefix, sizeof(tracking->beat_prefix), "beat:%016llx",
+    (void)snprintf(tracking->beats, sizeof(tracking->beats), "beat:%016llx",
                    (unsigned long long)random);
     size_t length = cg_redis_version_key(redis, &none, tracking->version_prefix).length;
     tracking->version_prefix[length - HEX_BYTES] = '\0';
-    tracking->bans_prefix[cg_redis_bans_key(redis, "", tracking->bans_prefix).length] = '\0';
     tracking->epoch_key[cg_redis_bans_key(redis, "epoch", tracking->epoch_key).length] = '\0';
+    length = cg_redis_bans_key(redis, tracking->beats, tracking->beat_prefix).length;
+    tracking->beat_prefix[length] = '\0';
     CG_ASSERT(pthread_mutex_init(&tracking->lock, NULL) == 0);
     return tracking;
 }

@@ -3,8 +3,8 @@
  *
  * It feeds a cg_near_watch for routes with `consistency: pushed`. hiredis 0.14 speaks RESP2 only,
  * so the messages come as a subscription: CLIENT TRACKING ON REDIRECT <its own id> BCAST with the
- * prefixes of versions and of {bans}, then SUBSCRIBE __redis__:invalidate. It lives on the loop of
- * the first handle that joined; when that one leaves, another takes over.
+ * prefixes of versions, epoch and heartbeats, then SUBSCRIBE __redis__:invalidate. It lives on the
+ * loop of the first handle that joined; when that one leaves, another takes over.
  *
  * A second connection sends heartbeats: SET of a key under a watched prefix, with a name that is
  * never used again. Pushes come in the order of the changes, so when that name is pushed, all that
