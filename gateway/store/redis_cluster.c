@@ -126,13 +126,9 @@ static void ask(struct cg_redis_scout *scout)
                          sizeof(questions) / sizeof(questions[0]), scout->turn);
 }
 
-/* Whom we asked last said what is doubted now. */
 static void doubt(struct cg_redis_topology *topology)
 {
-    struct cg_redis_scout *scout = (struct cg_redis_scout *)topology;
-    if (!scout->looking && !scout->hurried)
-        scout->next++;
-    cg_redis_scout_doubt(scout);
+    cg_redis_scout_doubt((struct cg_redis_scout *)topology);
 }
 
 static void destroy(struct cg_redis_topology *topology)

@@ -28,12 +28,14 @@ static void look_after(struct cg_redis_scout *scout, uint32_t delay_ms)
     cg_timer_arm(scout->clock, &scout->again, delay_ms - cg_redis_scout_random(delay_ms / 4 + 1));
 }
 
+/* Whom we asked last said what is doubted now. */
 static void hurry(struct cg_redis_scout *scout)
 {
     unsigned doubled = scout->fruitless < PACE_DOUBLED_MAX ? scout->fruitless : PACE_DOUBLED_MAX;
     int64_t pace_ms = (int64_t)PACE_MS << doubled;
     int64_t since_ms = cg_clock_monotonic_ms() - scout->looked_ms;
     scout->hurried = true;
+    scout->next++;
     look_after(scout, since_ms < pace_ms ? (uint32_t)(pace_ms - since_ms) : PAUSE_MS_MIN);
 }
 

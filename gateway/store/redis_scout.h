@@ -45,6 +45,7 @@ void cg_redis_scout_start(struct cg_redis_scout *scout, struct cg_redis_peer *pe
                           struct st_h2o_context_t *context, struct cg_clock *clock,
                           uint32_t timeout_ms, cg_redis_map_fn on_map, void *owner);
 void cg_redis_scout_stop(struct cg_redis_scout *scout);
+/* The next look begins with another candidate. */
 void cg_redis_scout_doubt(struct cg_redis_scout *scout);
 /* Somebody has news: looks at once and asks the candidate of that number first. */
 void cg_redis_scout_told(struct cg_redis_scout *scout, size_t candidate);

@@ -233,10 +233,7 @@ static void on_ear_turn(void *owner)
 
 static void doubt(struct cg_redis_topology *topology)
 {
-    struct cg_redis_scout *scout = (struct cg_redis_scout *)topology;
-    if (!scout->looking && !scout->hurried)
-        scout->next++;
-    cg_redis_scout_doubt(scout);
+    cg_redis_scout_doubt((struct cg_redis_scout *)topology);
 }
 
 static void destroy(struct cg_redis_topology *topology)
