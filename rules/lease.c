@@ -82,6 +82,12 @@ bool cg_lease_lapsed(const struct cg_lease *lease, int64_t now_ms)
     return !lease->told || now_ms - lease->told_ms >= lease->terms.failover_ms;
 }
 
+bool cg_lease_is_listed(const struct cg_lease *lease, int64_t now_ms)
+{
+    int64_t gone_ms = (int64_t)lease->terms.lease_ms + lease->terms.gone_after_ms;
+    return lease->joined && now_ms - lease->renewed_ms < gone_ms - slack_ms(gone_ms);
+}
+
 uint32_t cg_lease_hold_ms(const struct cg_lease *lease, int64_t now_ms)
 {
     const struct cg_lease_terms *terms = &lease->terms;

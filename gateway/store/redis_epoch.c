@@ -107,7 +107,7 @@ bool cg_redis_epoch_reply_read(const redisReply *reply, struct cg_redis_epoch_re
         .lapsed = (uint64_t)reply->element[2]->integer,
         .renewed_history = (flags & FLAG_NEW_HISTORY) != 0,
         .joined = (flags & FLAG_JOINED) != 0,
-        .members_lost = (flags & FLAG_NOT_KNOWN) != 0,
+        .unknown = (flags & FLAG_NOT_KNOWN) != 0,
         .record_differs = (flags & FLAG_OTHER_RECORD) != 0,
     };
     return true;

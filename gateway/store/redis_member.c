@@ -11,7 +11,7 @@
  * where replicas are waited for a small write. It counts when all have answered, so a member that
  * is heard vouches for all of them.
  */
-enum { LEAVE_TURN_MS = 10 };
+enum { TICKS_PER_PACE = 4, LEAVE_TURN_MS = 10 };
 
 static struct cg_redis_heartbeat *heartbeat_of(struct cg_redis_handle *handle)
 {
@@ -53,17 +53,20 @@ static void step(struct cg_redis_handle *handle)
 
 static void send_script(struct cg_redis_handle *handle, bool whole);
 
-/* A list of members that does not know one of them was lost with all the others. */
-static void note_lost_members(struct cg_redis *redis)
+/*
+ * A list of members that does not know one of them was lost with all the others, unless this one
+ * was away for so long that it was declared gone.
+ */
+static void note_unknown(struct cg_redis *redis)
 {
     struct cg_redis_trust *trust = &redis->trust;
-    bool binds;
     lock(trust);
-    binds = trust->lease.terms.binding && trust->lease.joined;
-    if (binds)
-        cg_lease_doubt(&trust->lease, trust->now_ms());
+    int64_t now_ms = trust->now_ms();
+    bool lost = trust->lease.terms.binding && cg_lease_is_listed(&trust->lease, now_ms);
+    if (lost)
+        cg_lease_doubt(&trust->lease, now_ms);
     unlock(trust);
-    if (binds)
+    if (lost)
         cg_log(CG_LOG_WARN, "redis",
                "the list of gateways was lost; nothing is believed until all would be gone");
 }
@@ -78,8 +81,8 @@ static void on_beat(void *owner, size_t index, const redisReply *reply)
     } else if (!cg_redis_epoch_reply_read(reply, &said)) {
         heartbeat->failed = true;
     } else {
-        if (said.members_lost)
-            note_lost_members(handle->redis);
+        if (said.unknown)
+            note_unknown(handle->redis);
         if (said.record_differs)
             cg_redis_topology_doubt(handle->topology);
         heartbeat->answer.server_ms = said.server_ms;
@@ -183,7 +186,8 @@ static bool take(struct cg_redis_handle *handle)
     int64_t now_ms = trust->now_ms();
     bool due = now_ms >= trust->due_ms;
     if (due) {
-        trust->due_ms = now_ms + cg_lease_pace_ms(&trust->lease.terms);
+        uint32_t pace_ms = cg_lease_pace_ms(&trust->lease.terms);
+        trust->due_ms = now_ms + pace_ms - pace_ms / TICKS_PER_PACE;
         heartbeat->ends_ms = cg_lease_send(&trust->lease, now_ms);
         heartbeat->answer = (struct cg_lease_answer){.sent_ms = now_ms};
     }
@@ -217,12 +221,13 @@ void cg_redis_member_beat(struct cg_redis_handle *handle)
 
 /* ---- the timer ---- */
 
+/* Often enough that none is late, and not in step with other threads and gateways. */
 static uint32_t pause_ms(struct cg_redis_handle *handle)
 {
     struct cg_token random = cg_redis_new_token(handle);
-    uint32_t pace_ms = cg_lease_pace_ms(&handle->redis->trust.lease.terms);
-    uint32_t half_ms = pace_ms / 2;
-    return half_ms + (half_ms == 0 ? 1 : random.bytes[0] * half_ms / 255);
+    uint32_t half_ms =
+        cg_lease_pace_ms(&handle->redis->trust.lease.terms) / (2 * TICKS_PER_PACE) + 1;
+    return half_ms + random.bytes[0] * half_ms / 256;
 }
 
 static void on_tick(void *owner)

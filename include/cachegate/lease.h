@@ -60,6 +60,8 @@ void cg_lease_doubt(struct cg_lease *lease, int64_t now_ms);
 int64_t cg_lease_trusted_until_ms(const struct cg_lease *lease);
 /* Whether a server of the same record may have been replaced and come back since it was heard. */
 bool cg_lease_lapsed(const struct cg_lease *lease, int64_t now_ms);
+/* Whether the store knows this member, if it has not lost its list: nobody has declared it gone. */
+bool cg_lease_is_listed(const struct cg_lease *lease, int64_t now_ms);
 /* How long the answer of a write that could not be purged is held; CG_LEASE_REFUSE: for ever. */
 uint32_t cg_lease_hold_ms(const struct cg_lease *lease, int64_t now_ms);
 /* How long until the next heartbeat, give or take. */

@@ -128,3 +128,12 @@ Test(lease, continuity_ends_with_the_failover_time)
     cr_expect_not(cg_lease_lapsed(&lease, 100 + FAILOVER - 1));
     cr_expect(cg_lease_lapsed(&lease, 100 + FAILOVER));
 }
+
+Test(lease, member_is_listed_until_it_may_have_been_declared_gone)
+{
+    struct cg_lease lease = make(true, false);
+    cr_expect_not(cg_lease_is_listed(&lease, 0));
+    lease = make_member();
+    cr_expect(cg_lease_is_listed(&lease, GONE_AFTER));
+    cr_expect_not(cg_lease_is_listed(&lease, 20 + LEASE + GONE_AFTER));
+}

@@ -434,6 +434,21 @@ Test(redis_trust, lost_list_of_members_is_waited_for)
     expect_why(b, NULL);
 }
 
+Test(redis_trust, who_was_declared_gone_comes_back_as_if_new)
+{
+    struct process *a = start('a', "lease", NULL);
+    struct process *b = start('b', "lease", NULL);
+    cut_off(a);
+    pass_time(LEASE + GONE_AFTER);
+    note_history();
+    beat(b);
+    cr_expect(is_new_history());
+    expect_why(b, NULL);
+    let_back(a);
+    expect_why(a, NULL);
+    cr_expect_neq(hold_ms(a), CG_STORE_HOLD_REFUSE);
+}
+
 Test(redis_trust, full_server_keeps_its_members)
 {
     struct process *a = start('a', "lease", NULL);
