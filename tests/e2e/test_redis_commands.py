@@ -7,6 +7,7 @@ sections, ZRANGE … WITHSCORE (ZRANGE itself is of 6.2 where it has BYSCORE), C
 """
 
 import re
+import socket
 import threading
 
 from harness import Journey, main, wait_until
@@ -50,6 +51,11 @@ class Monitor:
         except (OSError, ValueError):
             return
 
+    def close(self):
+        self.connection.socket.shutdown(socket.SHUT_RDWR)  # ends the read that is under way
+        self.thread.join()
+        self.connection.close()
+
     def commands(self):
         for line in list(self.lines):
             source = line.split("[", 1)[1].split("]", 1)[0]
@@ -80,7 +86,7 @@ class Commands(Journey):
     def watch(self, nodes):
         monitors = [Monitor(node) for node in nodes]
         for monitor in monitors:
-            self.addCleanup(monitor.connection.close)
+            self.addCleanup(monitor.close)
         return monitors
 
     def journey(self, url, rules=RULES, **environment):
