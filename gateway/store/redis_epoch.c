@@ -11,8 +11,9 @@
  *
  * A new history begins when the record is another one (hello), when nobody vouches, and when
  * somebody is gone: a generation that never was, since a fetch from before may still be stored
- * under a counter that the old history would reach again. `append` and `beat` leave the record
- * alone. Where Redis is full the epoch goes, and so does a membership.
+ * under a counter that the old history would reach again. `append`, `join` and `beat` leave the
+ * record alone. Only `join` makes a member: a late heartbeat does not bring back who has left.
+ * Where Redis is full the epoch goes, and a membership may not be renewed.
  *
  * Answers the epoch or "", the time, how many others have lapsed, and flags: 1 a new history, 2
  * joined, 4 the asking member was not known, 8 the record is another one.
@@ -54,6 +55,7 @@ static const char text[] =
     "if mode == 'leave' then return {'', now, lapsed, 0} end\n"
     "local flags = 0\n"
     "local greets = mode == 'hello' or mode == 'renew'\n"
+    "local beats = mode == 'join' or mode == 'beat'\n"
     "if generation and made ~= run and not greets then flags = flags + 8 end\n"
     "local new = not generation or mode == 'renew' or (greets and made ~= run)\n"
     "  or (greets and within > 0 and not vouched) or #gone > 0\n"
@@ -72,7 +74,7 @@ static const char text[] =
     "  if #ARGV > 12 then redis.call('LTRIM', KEYS[2], -keep, -1) end\n"
     "  redis.call('PEXPIRE', KEYS[2], life)\n"
     "  local epoch = generation .. ':' .. text(counter) .. ':' .. made\n"
-    "  if mode ~= 'beat' or new then redis.call('SET', KEYS[1], epoch, 'PX', life)\n"
+    "  if not beats or new then redis.call('SET', KEYS[1], epoch, 'PX', life)\n"
     "  else redis.call('PEXPIRE', KEYS[1], life) end\n"
     "  return epoch\n"
     "end\n"
@@ -82,7 +84,7 @@ static const char text[] =
     "  epoch = ''\n"
     "end\n"
     "for _, name in ipairs(gone) do redis.call('ZREM', KEYS[3], name) end\n"
-    "if mine > now then\n"
+    "if mine > now and (known or mode == 'join') then\n"
     "  local done = redis.pcall('ZADD', KEYS[3], text(mine), me .. ':' .. run)\n"
     "  if type(done) ~= 'table' then flags = flags + 2 end\n"
     "  redis.call('PEXPIRE', KEYS[3], life)\n"

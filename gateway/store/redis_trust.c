@@ -178,6 +178,7 @@ static void believe(struct cg_redis_handle *handle, const struct cg_redis_epoch_
         trust->strange_seen = handle->hello_strange;
     cg_lease_hear(&trust->lease, &answer, trust->now_ms());
     trust->due_ms = 0;
+    trust->joins = true;
     cg_redis_trust_publish(handle->redis);
     unlock(trust);
     handle->trusted = true;

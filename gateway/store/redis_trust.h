@@ -30,6 +30,7 @@ struct cg_redis_trust {
     unsigned strange;                 /* grows when a server was seen that takes no writes */
     unsigned strange_seen;            /* … up to where a new history has covered it */
     int64_t due_ms;                   /* of the next heartbeat */
+    bool joins;                       /* it makes this process a member */
     atomic_llong until_ms;            /* what is read is believed */
     int64_t (*now_ms)(void);          /* monotonic; a test's own */
 };
@@ -40,6 +41,7 @@ struct cg_redis_heartbeat {
     size_t remaining; /* replies to come; 0: none is under way */
     bool failed;
     bool replicated;
+    bool joins;
     int64_t ends_ms; /* of the lease that it asks for */
     struct cg_lease_answer answer;
 };
@@ -47,7 +49,7 @@ struct cg_redis_heartbeat {
 /* ---- redis_epoch.c: the one script on the epoch, the list of bans and the members ---- */
 
 struct cg_redis_order {
-    const char *mode; /* append, hello, renew, beat or leave */
+    const char *mode; /* append, hello, renew, join, beat or leave */
     const struct cg_ban *bans;
     size_t count;
     int64_t lease_ends_ms; /* 0: it does not join */
