@@ -180,7 +180,7 @@ static void fleet_exec(const struct fleet_server *server)
     int nowhere = open("/dev/null", O_WRONLY);
     dup2(nowhere, 1);
     dup2(nowhere, 2);
-    execlp("redis-server", "redis-server", conf, server->sentinel ? "--sentinel" : NULL, NULL);
+    execlp(server_binary(), server_binary(), conf, server->sentinel ? "--sentinel" : NULL, NULL);
     _exit(127);
 }
 
