@@ -85,7 +85,6 @@ Test(redis_reader, promises_are_bounded_however_they_nest)
         "*9223372036854775807\r\n",
         "*-2\r\n",
         "$-2\r\n",
-        "$9223372036854775807\r\n\r\n",
         "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n",
         "HTTP/1.1 200 OK\r\n",
         ">3\r\n+message\r\n+a\r\n+b\r\n",
