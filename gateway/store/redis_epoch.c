@@ -13,7 +13,8 @@
  * somebody is gone: a generation that never was, since a fetch from before may still be stored
  * under a counter that the old history would reach again. `append`, `join` and `beat` leave the
  * record alone. Only `join` makes a member: a late heartbeat does not bring back who has left.
- * Where Redis is full the epoch goes, and a membership may not be renewed.
+ * Where Redis is full the epoch goes, and a membership may not be renewed. An epoch that no gateway
+ * can read (redis_bans.c) counts as none, or it would keep them all from the cache for good.
  *
  * Answers the epoch or "", the time, how many others have lapsed, and flags: 1 a new history, 2
  * joined, 4 the asking member was not known, 8 the record is another one.
@@ -32,6 +33,9 @@ static const char text[] =
     "if type(value) == 'string' then\n"
     "  generation, counter, made = string.match(value, '^(%x+):(%d+):(.*)$')\n"
     "end\n"
+    "if generation and (#generation ~= 16 or tonumber(counter) >= 2 ^ 52) then\n"
+    "  generation, made = nil, nil\n"
+    "end\n"
     "local lapsed, vouched, known, gone = 0, false, false, {}\n"
     "if mode ~= 'append' then\n"
     "  local all = redis.pcall('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES')\n"
@@ -47,7 +51,7 @@ static const char text[] =
     "      gone[#gone + 1] = all[i]\n"
     "    elseif ends <= now then\n"
     "      lapsed = lapsed + 1\n"
-    "    elseif record == run and ends - lease >= now - within then\n"
+    "    elseif record == run and ends - lease > now - within then\n"
     "      vouched = true\n"
     "    end\n"
     "  end\n"
@@ -94,6 +98,9 @@ static const char text[] =
 
 const struct cg_str cg_redis_epoch_text = {text, sizeof(text) - 1};
 
+/* Lua counts in doubles; what is more is no time either. */
+static const long long number_max = 1LL << 52;
+
 enum { FLAG_NEW_HISTORY = 1, FLAG_JOINED = 2, FLAG_NOT_KNOWN = 4, FLAG_OTHER_RECORD = 8 };
 
 bool cg_redis_epoch_reply_read(const redisReply *reply, struct cg_redis_epoch_reply *ret_reply)
@@ -101,7 +108,8 @@ bool cg_redis_epoch_reply_read(const redisReply *reply, struct cg_redis_epoch_re
     if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements != 4)
         return false;
     for (size_t i = 1; i < 4; i++)
-        if (reply->element[i]->type != REDIS_REPLY_INTEGER || reply->element[i]->integer < 0)
+        if (reply->element[i]->type != REDIS_REPLY_INTEGER || reply->element[i]->integer < 0 ||
+            reply->element[i]->integer > number_max)
             return false;
     long long flags = reply->element[3]->integer;
     *ret_reply = (struct cg_redis_epoch_reply){

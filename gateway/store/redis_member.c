@@ -189,7 +189,7 @@ static bool take(struct cg_redis_handle *handle)
         return false;
     lock(trust);
     int64_t now_ms = trust->now_ms();
-    bool due = now_ms >= trust->due_ms;
+    bool due = now_ms >= trust->due_ms && !cg_lease_lapsed(&trust->lease, now_ms);
     if (due) {
         uint32_t pace_ms = cg_lease_pace_ms(&trust->lease.terms);
         trust->due_ms = now_ms + pace_ms - pace_ms / TICKS_PER_PACE;
@@ -204,7 +204,10 @@ static bool take(struct cg_redis_handle *handle)
 void cg_redis_member_beat(struct cg_redis_handle *handle)
 {
     struct cg_redis_heartbeat *heartbeat = heartbeat_of(handle);
-    if (heartbeat->remaining > 0 || !all_ready(handle) || !take(handle))
+    if (heartbeat->remaining > 0 || !all_ready(handle))
+        return;
+    cg_redis_handle_greet_again(handle);
+    if (!take(handle))
         return;
     struct cg_redis_node *owner = cg_redis_bans_owner(handle);
     heartbeat->remaining = 1;

@@ -76,6 +76,8 @@ void cg_redis_trust_fini(struct cg_redis *redis);
 /* All primaries of the map are greeted, and their run ids known: nothing is believed before this
  * sets handle->trusted and node->believed, in an answer of the server. */
 void cg_redis_handle_greeted(struct cg_redis_handle *handle);
+/* All are connected, but so long was not heard of them that they may have been others meanwhile. */
+void cg_redis_handle_greet_again(struct cg_redis_handle *handle);
 /* Nothing is believed until the primaries have been greeted once more. */
 void cg_redis_handle_distrust(struct cg_redis_handle *handle);
 /* A server was seen that takes no writes: what it held may have been replaced. */
