@@ -25,7 +25,8 @@ void cg_redis_node_complain(struct cg_redis_node *node, const char *what, const 
     uint64_t held;
     if (cg_log_gate_open(&node->log_gate, cg_clock_monotonic_ms(), &held))
         cg_log(CG_LOG_WARN, "redis", "%s: %s: %s (%llu more were not logged)",
-               cg_redis_address_text(&node->address, room), what, why, (unsigned long long)held);
+               cg_redis_address_text(&node->address, room), what,
+               cg_redis_peer_shown(node->settings->peer, why), (unsigned long long)held);
 }
 
 static void tell(const struct cg_redis_node *node, enum cg_log_level level, const char *what)
