@@ -173,7 +173,8 @@ static bool says(const redisReply *reply, const char *word)
 
 static void judge(struct cg_redis_channel *channel, const redisReply *reply)
 {
-    static const char *const no_primary[] = {"READONLY ", "MASTERDOWN ", "NOAUTH ", "LOADING "};
+    static const char *const no_primary[] = {"READONLY ", "MASTERDOWN ", "NOAUTH ", "LOADING ",
+                                             " is busy running a script"};
     struct cg_redis_node *node = channel->node;
     bool doubtful = says(reply, "CLUSTERDOWN ");
     for (size_t i = 0; i < sizeof(no_primary) / sizeof(no_primary[0]); i++) {
