@@ -270,6 +270,8 @@ static void on_channel_greeted(struct cg_redis_channel *channel)
 static const char *judge_mode(const struct cg_redis_channel *channel, const redisReply *reply)
 {
     struct cg_str mode = find_line(reply, "redis_mode:");
+    if (cg_str_empty(mode))
+        mode = find_line(reply, "server_mode:"); /* Valkey */
     if (cg_str_eq(mode, CG_STR("sentinel")))
         return "it is a sentinel; name it in redis+sentinel://";
     if (cg_str_eq(mode, CG_STR("cluster")) &&
