@@ -38,6 +38,9 @@ static void end(struct cg_redis_handle *handle)
         return;
     heartbeat->answer.replicated = handle->wait_replicas > 0 && heartbeat->replicated;
     lock(trust);
+    if (heartbeat->unknown)
+        cg_redis_trust_unknown(handle->redis);
+    trust->has_others = heartbeat->has_others;
     cg_lease_hear(&trust->lease, &heartbeat->answer, trust->now_ms());
     if (heartbeat->joins && heartbeat->answer.renewed)
         trust->joins = false;
@@ -55,25 +58,6 @@ static void step(struct cg_redis_handle *handle)
 
 static void send_script(struct cg_redis_handle *handle, bool whole);
 
-/*
- * A list of members that does not know one of them was lost with all the others, unless this one
- * was away for so long that it was declared gone.
- */
-static void note_unknown(struct cg_redis *redis)
-{
-    struct cg_redis_trust *trust = &redis->trust;
-    lock(trust);
-    int64_t now_ms = trust->now_ms();
-    bool lost = trust->lease.terms.binding && cg_lease_is_listed(&trust->lease, now_ms);
-    if (lost)
-        cg_lease_doubt(&trust->lease, now_ms);
-    trust->joins = true;
-    unlock(trust);
-    if (lost)
-        cg_log(CG_LOG_WARN, "redis",
-               "the list of gateways was lost; nothing is believed until all would be gone");
-}
-
 static void on_beat(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_handle *handle = owner;
@@ -84,8 +68,8 @@ static void on_beat(void *owner, size_t index, const redisReply *reply)
     } else if (!cg_redis_epoch_reply_read(reply, &said)) {
         heartbeat->failed = true;
     } else {
-        if (said.unknown && !heartbeat->joins)
-            note_unknown(handle->redis);
+        heartbeat->unknown = said.unknown && !heartbeat->joins;
+        heartbeat->has_others = said.has_others;
         if (said.record_differs)
             cg_redis_topology_doubt(handle->topology);
         heartbeat->answer.server_ms = said.server_ms;
@@ -211,7 +195,7 @@ void cg_redis_member_beat(struct cg_redis_handle *handle)
         return;
     struct cg_redis_node *owner = cg_redis_bans_owner(handle);
     heartbeat->remaining = 1;
-    heartbeat->failed = false;
+    heartbeat->failed = heartbeat->unknown = false;
     heartbeat->replicated = true;
     for (size_t i = 0; i < handle->node_count; i++) {
         struct cg_redis_node *node = handle->nodes[i];

@@ -83,6 +83,18 @@ void cg_redis_trust_publish(struct cg_redis *redis)
     atomic_store(&redis->trust.until_ms, cg_lease_trusted_until_ms(&redis->trust.lease));
 }
 
+void cg_redis_trust_unknown(struct cg_redis *redis)
+{
+    struct cg_lease *lease = &redis->trust.lease;
+    int64_t now_ms = redis->trust.now_ms();
+    redis->trust.joins = true;
+    if (!lease->terms.binding || !redis->trust.has_others || !cg_lease_is_listed(lease, now_ms))
+        return;
+    cg_lease_doubt(lease, now_ms);
+    cg_log(CG_LOG_WARN, "redis",
+           "the list of gateways was lost; nothing is believed until all would be gone");
+}
+
 void cg_redis_trust_strange(struct cg_redis *redis)
 {
     lock(&redis->trust);
@@ -177,6 +189,9 @@ static void believe(struct cg_redis_handle *handle, const struct cg_redis_epoch_
     trust->has_greeted = true;
     if (said->renewed_history && handle->hello_strange > trust->strange_seen)
         trust->strange_seen = handle->hello_strange;
+    if (said->unknown)
+        cg_redis_trust_unknown(handle->redis);
+    trust->has_others = said->has_others;
     cg_lease_hear(&trust->lease, &answer, trust->now_ms());
     trust->due_ms = 0;
     trust->joins = true;
