@@ -36,6 +36,10 @@ class Fleet(unittest.TestCase):
     def test_three_gateways_on_one_redis(self):
         self.run_with("--store", "redis", seconds=16)
 
+    def test_gateways_that_lose_their_redis_alone(self):
+        self.run_with("--on-unpurgeable", "lease", "--faults", "cut-gateway,isolate-gateway,freeze-gateway",
+                      seconds=10)
+
     def test_three_gateways_on_a_cluster(self):
         self.run_with("--store", "cluster", seconds=12)
 
