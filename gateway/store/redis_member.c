@@ -38,13 +38,15 @@ static void end(struct cg_redis_handle *handle)
         return;
     heartbeat->answer.replicated = handle->wait_replicas > 0 && heartbeat->replicated;
     lock(trust);
-    if (heartbeat->unknown)
-        cg_redis_trust_unknown(handle->redis);
-    trust->has_others = heartbeat->has_others;
-    cg_lease_hear(&trust->lease, &heartbeat->answer, trust->now_ms());
-    if (heartbeat->joins && heartbeat->answer.renewed)
-        trust->joins = false;
-    cg_redis_trust_publish(handle->redis);
+    if (cg_redis_trusts(handle)) { /* else it says nothing of the servers that are believed now */
+        if (heartbeat->unknown)
+            cg_redis_trust_unknown(handle->redis);
+        trust->has_others = heartbeat->has_others;
+        cg_lease_hear(&trust->lease, &heartbeat->answer, trust->now_ms());
+        if (heartbeat->joins && heartbeat->answer.renewed)
+            trust->joins = false;
+        cg_redis_trust_publish(handle->redis);
+    }
     unlock(trust);
 }
 
@@ -156,7 +158,7 @@ static bool all_ready(const struct cg_redis_handle *handle)
     for (size_t i = 0; i < handle->node_count; i++)
         if (!handle->nodes[i]->believed || !cg_redis_node_ready(handle->nodes[i]))
             return false;
-    return handle->trusted && handle->node_count > 0;
+    return cg_redis_trusts(handle) && handle->node_count > 0;
 }
 
 /*
@@ -226,6 +228,7 @@ static uint32_t pause_ms(struct cg_redis_handle *handle)
 static void on_tick(void *owner)
 {
     struct cg_redis_handle *handle = owner;
+    cg_redis_handle_catch_up(handle);
     cg_redis_deliver(handle);
     cg_redis_member_beat(handle);
     cg_timer_arm(handle->clock, &handle->heartbeat.timer, pause_ms(handle));

@@ -26,6 +26,7 @@ struct cg_redis_trust {
     pthread_mutex_t lock;
     struct cg_lease lease;
     char record[CG_REDIS_RUN_ID_MAX]; /* of the servers last believed; "" before the first */
+    atomic_uint belief;               /* moves when they are others */
     bool has_greeted;                 /* its hello was answered, so it does not start any more */
     unsigned strange;                 /* grows when a server was seen that takes no writes */
     unsigned strange_seen;            /* … up to where a new history has covered it */
@@ -83,6 +84,14 @@ void cg_redis_handle_greeted(struct cg_redis_handle *handle);
 void cg_redis_handle_greet_again(struct cg_redis_handle *handle);
 /* Nothing is believed until the primaries have been greeted once more. */
 void cg_redis_handle_distrust(struct cg_redis_handle *handle);
+/* Its servers are greeted, and those that the process believes: a thread that was the first to hear
+ * of others takes belief in the old ones from all. */
+bool cg_redis_trusts(const struct cg_redis_handle *handle);
+/*
+ * Now and then: a handle that is behind looks for the servers that the others believe. When nobody
+ * has heard of those for as long as a failover takes, its own may be believed instead.
+ */
+void cg_redis_handle_catch_up(struct cg_redis_handle *handle);
 /* A server was seen that takes no writes: what it held may have been replaced. */
 void cg_redis_trust_strange(struct cg_redis *redis);
 /* Under the lock: what lookups see of it. */
