@@ -5,6 +5,9 @@ Forger uses a real Redis and writes what it likes under the keys it sees. Impost
 gateway and a real Redis and replaces replies. Neither knows the secret.
 """
 
+import itertools
+import os
+import socketserver
 import subprocess
 import threading
 
@@ -338,6 +341,106 @@ class Impostor(HostileJourney):
         self.recover()
         if sanitizer() is None:
             self.assertLess(self.front.memory_peak_kb() - before_kb, 200 * 1024)
+
+
+class Pushes(HostileJourney):
+    def test_pushes_that_nobody_asked_for(self):
+        """Whoever may PUBLISH can empty the near copies, and nothing else."""
+        front = self.gateway(self.origin, RULES.replace("scope: user", "scope: user, consistency: pushed"), threads=1,
+                             environment={"CACHEGATE_STORE_REDIS": self.redis.url, "CACHEGATE_SECRET": SECRET})
+        wait_until(lambda: self.warm(front) or front.stats()["near"]["pushed_hits"] > 0, "hits without Redis")
+        pushes = front.stats()["near"]["pushes"]
+        self.write(front)
+        for text in (b"", b"x", b"\0" * 100, b"cachegate:{bans}:epoch", b"x" * MEGABYTE):
+            for _ in range(20):
+                self.redis.command("PUBLISH", "__redis__:invalidate", text)
+        for key in self.redis.keys("*beat*") + [b"cachegate:v:", b"cachegate:v:xyz", b"cachegate:v:" + b"0" * 200]:
+            self.redis.command("SET", key, "x")
+        wait_until(lambda: front.stats()["near"]["pushes"] >= pushes + 100, "all were pushed")
+        self.read_all(front)
+        self.write(front, "DELETE")
+        self.read_all(front)
+        before = front.stats()["near"]["pushed_hits"]
+        wait_until(lambda: self.warm(front) or front.stats()["near"]["pushed_hits"] > before, "hits without Redis")
+
+
+class Node(FakeRedis):
+    """A node of a Cluster, on a port of loopback, that says of it what it likes."""
+
+    server_class = socketserver.ThreadingTCPServer
+
+    def bind(self):
+        return ("127.0.0.1", 0)
+
+    @property
+    def port(self):
+        return self.server.server_address[1]
+
+
+class Nodes(HostileJourney):
+    INFO = b"run_id:1234\r\nrole:master\r\ncluster_state:ok\r\n"
+
+    def test_maps_of_servers_that_do_not_exist(self):
+        """Every answer names other servers, up to 64, and moves every key somewhere else."""
+        turns = itertools.count(1)
+
+        def bulk(text):
+            return b"$%d\r\n%s\r\n" % (len(text), text)
+
+        def shards(first):
+            for at in range(64):  # the node itself is one of them
+                host = b"127.0.0.1" if at == 0 else b"127.%d.%d.%d" % (1 + first % 250, at, 1 + first % 7)
+                yield b"*3\r\n:%d\r\n:%d\r\n*2\r\n%s:%d\r\n" % (
+                    at * 256, at * 256 + 255, bulk(host), node.port)
+
+        def answer(words):
+            word = words[0].upper()
+            if word == b"INFO" or words[:2] == [b"CLUSTER", b"INFO"]:
+                return bulk(self.INFO)
+            if word == b"CLUSTER":
+                turn = next(turns)
+                return b"+OK\r\n" if turn % 5 == 0 else b"*64\r\n" + b"".join(shards(turn))
+            kind = (b"MOVED", b"ASK")[next(turns) % 2]
+            return b"-%s 1 127.9.9.9:%d\r\n" % (kind, node.port)
+
+        node = Node(answer)
+        self.addCleanup(node.close)
+        front = self.front_of("redis+cluster://127.0.0.1:%d" % node.port)
+
+        def asked():
+            return sum(words[0] == b"CLUSTER" for words in list(node.commands))
+
+        wait_until(lambda: asked() >= 2, "it asks for the map")
+        for turn in range(5):
+            before = asked()
+            wait_until(lambda: self.read(front) and asked() > before + 4, "it asks again")
+            self.read_all(front)
+            self.write(front)
+            self.assertLess(len(os.listdir("/proc/%d/fd" % front.process.pid)), 400)
+
+    def test_one_node_that_sends_every_key_elsewhere(self):
+        """A map that makes sense, and redirections for ever."""
+        def answer(words):
+            word = words[0].upper()
+            if word == b"INFO" or words[:2] == [b"CLUSTER", b"INFO"]:
+                return b"$%d\r\n%s\r\n" % (len(self.INFO), self.INFO)
+            if word == b"CLUSTER":
+                return b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n" % node.port
+            if word == b"EVALSHA" and words[3].endswith(b"epoch"):
+                return b"*4\r\n$23\r\n0000000000000001:0:made\r\n:1700000000000\r\n:0\r\n:2\r\n"
+            if word in (b"CLIENT", b"ASKING", b"PING"):
+                return b"+OK\r\n"
+            kinds = (b"MOVED 1 127.0.0.1:%d" % node.port, b"ASK 1 127.0.0.1:%d" % node.port, b"TRYAGAIN")
+            return b"-%s\r\n" % kinds[next(turns) % 3]
+
+        turns = itertools.count(1)
+        node = Node(answer)
+        self.addCleanup(node.close)
+        front = self.front_of("redis+cluster://127.0.0.1:%d" % node.port)
+        front.wait_line("message=connected")
+        for _ in range(5):
+            self.read_all(front)
+            self.write(front)
 
 
 class Secrets(HostileJourney):
