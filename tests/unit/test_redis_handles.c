@@ -1,5 +1,6 @@
 /* Handles of one process that are not at the same point: one thread is ahead of another, or a
  * handle ends in the middle of something. */
+#include "cachegate/redis_slot.h"
 #include "redis_fake_calls.h"
 
 TestSuite(handles, .init = begin, .fini = end);
@@ -84,6 +85,32 @@ Test(handles, hello_that_was_overtaken_is_said_again)
     fake_let_go(one);
     WORLD_UNTIL(fake_told(one, "EVALSHA") == 3);
     cg_redis_close(late);
+}
+
+/* What one server said before another came is not said of both. */
+Test(handles, hello_to_fewer_servers_is_not_taken)
+{
+    fake_share(&one, 1);
+    open_store("redis+cluster");
+    WORLD_UNTIL(fake_told(one, "INFO replication") == 1);
+    one->held = true;
+    WORLD_UNTIL(fake_told(one, "EVALSHA") == 1);
+    two = fake_start();
+    two->held = true;
+    bool first = cg_redis_slot_of(CG_STR("test:{bans}:epoch")) < CG_REDIS_SLOTS / 2;
+    fake_share((struct fake *[]){first ? one : two, first ? two : one}, 2);
+    fake_report();
+    fake_let_go(one);
+    WORLD_UNTIL(fake_told(two, "INFO replication") == 1);
+    for (unsigned i = 0; i < 4; i++)
+        world_turn();
+    struct seen seen = {0};
+    store->port->lookup(store, NULL, NULL, 0, on_view, &seen); /* all of it at the first one */
+    WORLD_UNTIL(seen.done);
+    cr_expect_eq(seen.result, CG_STORE_UNAVAILABLE);
+    fake_let_go(two);
+    WORLD_UNTIL(is_available(store));
+    cr_expect_eq(look_up(NULL, 0).result, CG_STORE_OK);
 }
 
 /* A probe in flight is lost with its node, and arms nothing. */
