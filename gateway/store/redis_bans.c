@@ -151,7 +151,7 @@ static void on_list(void *owner, size_t index, const redisReply *reply)
 
 static bool fetch(struct cg_redis_handle *handle)
 {
-    char room[CG_REDIS_KEY_MAX];
+    char room[CG_REDIS_KEY_MAX], from[24];
     struct cg_redis_words words = {0};
     struct cg_str key = cg_redis_bans_key(handle->redis, "epoch", room);
     handle->list_epoch_known = false;
@@ -163,9 +163,11 @@ static bool fetch(struct cg_redis_handle *handle)
         return false;
     words.count = 0;
     key = cg_redis_bans_key(handle->redis, "list", room);
+    /* No longer than gateways make it. */
+    (void)snprintf(from, sizeof(from), "-%d", (int)CG_BANS_MAX);
     cg_redis_words_add(&words, CG_STR("LRANGE"));
     cg_redis_words_add(&words, key);
-    cg_redis_words_add(&words, CG_STR("0"));
+    cg_redis_words_add(&words, cg_str_from(from));
     cg_redis_words_add(&words, CG_STR("-1"));
     return cg_redis_send(handle, CG_REDIS_READS, key, &words, on_list, handle, 0);
 }

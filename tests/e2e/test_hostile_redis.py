@@ -165,6 +165,11 @@ class Forger(HostileJourney):
             for _ in range(3000):
                 self.redis.command("RPUSH", "cachegate:{bans}:list", forged)
             self.survives()
+        self.redis.command("DEL", "cachegate:{bans}:list")
+        for _ in range(150):
+            self.redis.command("RPUSH", "cachegate:{bans}:list", *[b"x"] * 10000)
+        self.warm(self.front_of(self.redis.url))  # which has to read it
+        self.survives()
 
     def test_members_that_do_not_exist(self):
         key = "cachegate:{bans}:members"
