@@ -42,3 +42,23 @@ Test(bans, list_is_no_older_than_the_epoch_of_the_lookup)
     cr_expect_eq(before, 1);
     cr_expect_eq(after, 5);
 }
+
+Test(bans, open_purge_that_was_not_acknowledged_is_owed_as_a_flush)
+{
+    static const struct cg_ban ban = {.pattern = {"/a/**", 5}};
+    struct cg_store_health health;
+    struct seen seen = {0};
+    open_store("redis");
+    WORLD_UNTIL(is_available(store));
+    one->held = true;
+    store->port->ban(store, &ban, 1, on_done, &seen);
+    WORLD_UNTIL(fake_told(one, "EVALSHA") == 2); /* after the hello */
+    fake_hang_up(one);
+    WORLD_UNTIL(seen.done);
+    cr_expect_eq(seen.result, CG_STORE_UNAVAILABLE);
+    store->port->health(store, &health);
+    cr_expect_eq(health.journal, 1);
+    fake_let_go(one);
+    WORLD_UNTIL(is_available(store));
+    cr_expect_eq(fake_told(one, "EVALSHA"), 4, "another hello, and the flush");
+}
