@@ -26,7 +26,7 @@ static void teardown(void)
 
 TestSuite(wishes, .init = setup, .fini = teardown);
 
-static struct cg_wishes read(const char *request)
+static struct cg_wishes read_wishes(const char *request)
 {
     struct cg_fields fields = fields_of(request, &arena);
     struct cg_wishes wishes;
@@ -37,7 +37,7 @@ static struct cg_wishes read(const char *request)
 /* The wishes as letters, each with its seconds. */
 static const char *show(const char *request)
 {
-    struct cg_wishes wishes = read(request);
+    struct cg_wishes wishes = read_wishes(request);
     struct cg_str text =
         cg_arena_printf(&arena, "%s%s%s", wishes.no_store ? "S" : "",
                         wishes.only_if_cached ? "O" : "", wishes.no_cache ? "N" : "");
@@ -108,7 +108,7 @@ static void run(struct cg_verdict verdict, bool must_revalidate, const struct ro
                              .must_revalidate = must_revalidate,
                              .fields = fields_of(stored, &arena)};
     for (size_t i = 0; i < count; i++) {
-        struct cg_wishes wishes = read(rows[i].request);
+        struct cg_wishes wishes = read_wishes(rows[i].request);
         struct cg_verdict got = cg_verdict_for(verdict, &entry, &wishes);
         cr_expect_eq(got.kind, rows[i].kind, "%s: %d", rows[i].clause, (int)got.kind);
         cr_expect_eq(got.reason, rows[i].reason, "%s: %s", rows[i].clause,
