@@ -69,7 +69,9 @@ struct cg_limits {
     uint32_t purge_instances_max; /* of one write; more widen */
     size_t flight_buffer;         /* unsent bytes per fetch before the upstream is paused */
     uint32_t flight_waiters_max;
-    uint32_t flight_wait_ms;     /* how long a request waits for another's fetch */
+    uint32_t flight_wait_ms; /* how long a request waits for another's fetch */
+    uint32_t flight_takeovers_max;
+    uint32_t flight_claim_ms;    /* how long a claim to fetch lives unless renewed */
     uint32_t write_hold_ms;      /* how long a write of unknown outcome keeps its instances busy */
     uint32_t write_mark_ms;      /* how long a mark lives unless renewed */
     uint32_t outage_fetches_max; /* per upstream, over all threads: reads while the store is away */

@@ -118,6 +118,8 @@ static void open_machine(struct cg_worker *worker)
                    .flight_buffer = limits->flight_buffer,
                    .flight_waiters_max = limits->flight_waiters_max,
                    .flight_wait_ms = limits->flight_wait_ms,
+                   .flight_takeovers_max = limits->flight_takeovers_max,
+                   .flight_claim_ms = limits->flight_claim_ms,
                    .write_hold_ms = limits->write_hold_ms,
                    .write_mark_ms = limits->write_mark_ms,
                    .outage_fetches_max = share_of(worker, limits->outage_fetches_max),

@@ -99,6 +99,7 @@ enum cg_step_result cg_flight_step_ask(struct cg_flight *flight)
     cg_flight_go(flight, CG_FLIGHT_await_head);
     if (flight->sharing == CG_SHARING_UNSENT)
         cg_flight_delist(flight);
+    flight->sought = true;
     flight->asked_at_ms = cg_now_ms(machine->clock);
     if (!cg_forward_fields(&founder->plan, facts, machine->via, &founder->arena,
                            &flight->forwarded)) {
@@ -180,6 +181,8 @@ enum cg_step_result cg_flight_step_await_head(struct cg_flight *flight)
     return CG_CONTINUE;
 }
 
+static void mark_unshared(struct cg_flight *flight);
+
 static void on_refusal_purged(void *owner, enum cg_store_result result)
 {
     struct cg_flight *flight = cg_flight_of(owner);
@@ -196,6 +199,8 @@ enum cg_step_result cg_flight_step_refused(struct cg_flight *flight)
     struct cg_request *founder = flight->founder;
     struct cg_purge_set set = {0};
     cg_flight_go(flight, CG_FLIGHT_body);
+    if (flight->may_store && !flight->storable.store)
+        mark_unshared(flight);
     if (flight->status != 401 && flight->status != 403)
         return CG_CONTINUE;
     cg_purge_on_refusal(machine->ruleset, &founder->plan, flight->status, &founder->arena, &set);
@@ -217,11 +222,15 @@ static void stop_keeping(struct cg_flight *flight)
         flight->storable.store = false;
         flight->shareable = false;
         flight->storable.reason = CG_REASON_TOO_LARGE;
+        mark_unshared(flight);
+        cg_flight_disclaim(flight);
     }
 }
 
 enum cg_step_result cg_flight_step_body(struct cg_flight *flight)
 {
+    if (!flight->head_ready && !flight->shareable)
+        cg_flight_disclaim(flight);
     flight->head_ready = true;
     if (nobody_needs(flight))
         return give_up(flight);
@@ -240,6 +249,14 @@ enum cg_step_result cg_flight_step_body(struct cg_flight *flight)
 
 /* ---- storing ---- */
 
+static void end_fill(struct cg_flight *flight)
+{
+    CG_ASSERT(flight->fills > 0);
+    flight->fills--;
+    cg_flight_disclaim(flight);
+    cg_flight_unref(flight);
+}
+
 static void on_filled(void *owner, enum cg_store_result result)
 {
     struct cg_flight *flight = cg_flight_of(owner);
@@ -251,7 +268,7 @@ static void on_filled(void *owner, enum cg_store_result result)
         cg_count(machine->sheet, CG_METRIC_STORE_ERRORS, 1);
         cg_count_reason(machine->sheet, CG_REASON_STORE_REFUSED);
     }
-    cg_flight_unref(flight);
+    end_fill(flight);
 }
 
 static void on_marker_filled(void *owner, enum cg_store_result result)
@@ -259,7 +276,7 @@ static void on_marker_filled(void *owner, enum cg_store_result result)
     struct cg_flight *flight = cg_flight_of(owner);
     if (result != CG_STORE_OK)
         cg_count(flight->machine->sheet, CG_METRIC_STORE_ERRORS, 1);
-    cg_flight_unref(flight);
+    end_fill(flight);
 }
 
 /* Takes the encoded entry; a salt of its own for each. */
@@ -285,8 +302,44 @@ static void fill(struct cg_flight *flight, const struct cg_key *key, const struc
     if (store->port->seals)
         blob = seal(flight, blob);
     cg_flight_ref(flight);
+    flight->fills++;
     store->port->fill(store, key, blob, entry->lifetime_ms + windows_ms, answer, flight);
     cg_blob_unref(blob);
+}
+
+static void name_versions(const struct cg_flight *flight, struct cg_entry *entry)
+{
+    const struct cg_plan *plan = &flight->founder->plan;
+    entry->epoch = flight->epoch;
+    entry->instance_count = plan->instance_count;
+    entry->route = plan->route->index;
+    for (size_t i = 0; i < plan->instance_count; i++) {
+        entry->instances[i] = plan->instances[i];
+        entry->tokens[i] = flight->versions[i].token;
+    }
+}
+
+/*
+ * Hit-for-miss: for a while nobody waits for what cannot be shared. Not after an error, which may
+ * be over at once and is no time to send everybody; nor after a refusal, which purges.
+ */
+static void mark_unshared(struct cg_flight *flight)
+{
+    struct cg_request *founder = flight->founder;
+    const struct cg_route *route = founder->plan.route;
+    if (flight->sharing != CG_SHARING_VERSIONS || founder->alone || !flight->may_store ||
+        flight->status >= 500 || flight->status == 401 || flight->status == 403 ||
+        route->hit_for_miss_ms == 0)
+        return;
+    struct cg_entry marker = {
+        .kind = CG_ENTRY_PASS,
+        .canonical = founder->plan.canonical,
+        .variant = founder->variant,
+        .stored_at_ms = flight->head_at_ms,
+        .lifetime_ms = route->hit_for_miss_ms,
+    };
+    name_versions(flight, &marker);
+    fill(flight, &founder->variant_key, &marker, on_marker_filled);
 }
 
 /* Under the versions that were read before the fetch: a purge in between makes it dead on arrival.
@@ -305,16 +358,11 @@ static void put_in_store(struct cg_flight *flight)
         .stale_while_revalidate_ms = storable->stale_while_revalidate_ms,
         .stale_if_error_ms = storable->stale_if_error_ms,
         .must_revalidate = storable->must_revalidate,
-        .epoch = flight->epoch,
-        .instance_count = plan->instance_count,
-        .route = plan->route->index,
+        .cost_ms = (uint32_t)(flight->head_at_ms - flight->asked_at_ms),
         .status = flight->status,
         .body = cg_buf_str(&flight->body),
     };
-    for (size_t i = 0; i < plan->instance_count; i++) {
-        entry.instances[i] = plan->instances[i];
-        entry.tokens[i] = flight->versions[i].token;
-    }
+    name_versions(flight, &entry);
     if (!cg_stored_fields(&flight->fields, &flight->arena, &entry.fields))
         return;
     const struct cg_key *key = &plan->key; /* borrowed by the store until it has answered */
@@ -361,6 +409,7 @@ enum cg_step_result cg_flight_step_done(struct cg_flight *flight)
     flight->finished = true;
     leave_lane(flight);
     cg_flight_delist(flight);
+    cg_flight_disclaim(flight);
     cg_flight_notify(flight);
     cg_flight_unref(flight);
     return CG_WAIT;

@@ -36,8 +36,6 @@ enum cg_step_result { CG_CONTINUE, CG_WAIT };
     STEP(receive)          /* classify */                                                          \
     STEP(lookup)           /* ask the store for entry and versions */                              \
     STEP(looked_up)        /* verdict */                                                           \
-    STEP(prepare)          /* create the versions that are absent */                               \
-    STEP(prepared)         /* all current? */                                                      \
     STEP(join)             /* share a flight, or found one */                                      \
     STEP(forward)          /* found one that nobody shares */                                      \
     STEP(await_head)       /* until the flight has a head, or failed */                            \
@@ -61,9 +59,12 @@ enum cg_step_result { CG_CONTINUE, CG_WAIT };
 
 /* One fetch. */
 #define CG_FLIGHT_STEPS(STEP)                                                                      \
-    STEP(enter) /* take a place, where the upstream is spared */                                   \
-    STEP(queue) /* … or wait for one */                                                          \
-    STEP(ask)   /* start the exchange */                                                           \
+    STEP(prepare)  /* create the versions that are absent, and claim the fetch */                  \
+    STEP(prepared) /* all current, and ours to fetch? */                                           \
+    STEP(wait)     /* … somebody else does */                                                    \
+    STEP(enter)    /* take a place, where the upstream is spared */                                \
+    STEP(queue)    /* … or wait for one */                                                       \
+    STEP(ask)      /* start the exchange */                                                        \
     STEP(await_head)                                                                               \
     STEP(refused) /* 401 and 403 purge */                                                          \
     STEP(body)                                                                                     \
@@ -87,6 +88,14 @@ enum cg_sharing {
     CG_SHARING_VERSIONS, /* whoever read the same concrete versions */
     CG_SHARING_UNSENT,   /* nothing is known of versions: until its request is sent, anybody with
                             the same request (CONSISTENCY row 2) */
+};
+
+/* Why a flight that was never asked for ended; its waiters go on without it. */
+enum cg_dissolved {
+    CG_DISSOLVED_NOT,
+    CG_DISSOLVED_LOOK_AGAIN, /* somebody else fetched, or gave up */
+    CG_DISSOLVED_BUSY,       /* a write is in flight */
+    CG_DISSOLVED_OUTAGE,     /* the store does not answer */
 };
 
 struct cg_flight;
@@ -130,6 +139,8 @@ struct cg_request {
     bool collapsed;        /* waits for a flight that somebody else founded */
     bool in_outage;        /* the store did not answer: what it fetches takes a place in a lane */
     bool alone;            /* left a flight that could not be shared: joins no other */
+    bool missed;           /* was counted as a miss */
+    unsigned takeovers;    /* how often it tried in the place of one that failed */
     uint64_t offset;       /* how much of the flight's body was taken */
     struct cg_buf sending; /* owned: the piece the client is taking */
 
@@ -163,12 +174,27 @@ struct cg_flight {
     struct cg_request *founder; /* owned reference: facts and plan */
     bool may_store;             /* intent, before the answer is known */
     bool outlives_waiters;      /* a write, or a refresh */
+    bool refreshes;
     enum cg_sharing sharing;
     bool listed;                                  /* others may join, as `sharing` says */
     struct cg_version versions[CG_INSTANCES_MAX]; /* read before the fetch */
     struct cg_epoch epoch;
     struct cg_store *store;        /* where it is filled */
     struct cg_flight *next_listed; /* in its bucket */
+
+    /* Who fetches, of all threads and gateways (claims.h). */
+    struct cg_claims *claims; /* NULL: it does not ask */
+    struct cg_claim claim;
+    struct cg_claim_answer claimed; /* as was answered last */
+    bool leads;                     /* the claim is ours, and was not ended yet */
+    bool waits;                     /* it is somebody else's, and we are to be woken */
+    bool woken_by_claim;            /* … and were, or its life is over */
+    bool claimed_twice;             /* the first time without knowing the versions */
+    struct cg_timer claim_timer;    /* when it is to be renewed, or may be tried again */
+    unsigned fills;                 /* not answered yet */
+    enum cg_store_result prepared;
+    bool sought; /* the upstream was asked */
+    enum cg_dissolved dissolved;
 
     struct cg_lane *lane; /* NULL: it needs no place */
     struct cg_lane_ticket ticket;
@@ -229,10 +255,17 @@ const uint8_t *cg_request_owner(const struct cg_request *request);
 void cg_request_keep(struct cg_request *request);
 const char *cg_request_step_name(enum cg_request_step step);
 
-/* ---- request_steps.c, request_write.c: one function per step ---- */
+/* ---- request_steps.c, request_join.c, request_write.c: one function per step ---- */
 #define STEP(name) enum cg_step_result cg_request_step_##name(struct cg_request *request);
 CG_REQUEST_STEPS(STEP)
 #undef STEP
+/* Forwards without storing: `reason` says why the store is not to be used. */
+enum cg_step_result cg_request_pass(struct cg_request *request, enum cg_reason reason);
+/* The same where nobody knows what is stored: the upstream would see every read, so it is spared.
+ */
+enum cg_step_result cg_request_pass_in_outage(struct cg_request *request);
+/* Fetches what is stored once more, with this request's own credentials, if nobody does. */
+void cg_request_refresh(struct cg_request *request);
 /* Records the outcome of a purge or ban. */
 void cg_request_on_done(void *owner, enum cg_store_result result);
 /* Purges of `after` what no living mark of ours covers, and its open patterns. True when anything
@@ -305,7 +338,14 @@ void cg_flight_answered(struct cg_flight *flight);
 struct cg_flight *cg_flight_of(void *owner);
 extern const struct cg_origin_events cg_flight_origin_events;
 
-/* ---- flight_steps.c ---- */
+/* ---- flight_claim.c ---- */
+/* It may be fetched for others: asks who does, where the store and the route know of that. */
+void cg_flight_claims(struct cg_flight *flight);
+/* What it brings is, or will not be, in the store: lets the others go on, as soon as no fill is
+ * under way. Idempotent. */
+void cg_flight_disclaim(struct cg_flight *flight);
+
+/* ---- flight_steps.c, flight_claim.c ---- */
 #define STEP(name) enum cg_step_result cg_flight_step_##name(struct cg_flight *flight);
 CG_FLIGHT_STEPS(STEP)
 #undef STEP

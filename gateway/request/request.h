@@ -35,6 +35,8 @@ struct cg_machine_limits {
     size_t flight_buffer;
     uint32_t flight_waiters_max;
     uint32_t flight_wait_ms;
+    uint32_t flight_takeovers_max;
+    uint32_t flight_claim_ms;
     uint32_t write_hold_ms;
     uint32_t write_mark_ms;
     uint32_t outage_fetches_max; /* of this thread, per upstream; at least 1 */
