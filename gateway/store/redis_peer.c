@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cachegate/assert.h"
+#include "gateway/store/redis_reader.h"
 
 enum { ARENA_BYTES = 64 * 1024 };
 
@@ -143,7 +144,7 @@ static bool prepare_tls(struct cg_redis_peer *peer, char **ret_error)
 bool cg_redis_peer_init(struct cg_redis_peer *peer, const char *url, char **ret_error)
 {
     const char *why = NULL;
-    *peer = (struct cg_redis_peer){0};
+    *peer = (struct cg_redis_peer){.reply_bytes_max = CG_REDIS_REPLY_BYTES};
     CG_ASSERT(pthread_mutex_init(&peer->lock, NULL) == 0);
     cg_arena_init(&peer->arena, ARENA_BYTES);
     if (!cg_redis_url_parse(cg_str_from(url), &peer->arena, &peer->url, &why)) {

@@ -19,6 +19,7 @@ enum { CG_REDIS_TLS_HOSTS_MAX = 128 };
 struct cg_redis_peer {
     struct cg_arena arena;
     struct cg_redis_url url;
+    size_t reply_bytes_max; /* of one reply; whoever expects entries adds theirs */
     /* Private. */
     pthread_mutex_t lock;
     X509_STORE *authorities; /* shared by all contexts; NULL in the clear or unverified */
