@@ -179,7 +179,7 @@ static const char text[] =
     "if what == 'c' or (what == 'r' and mine) then\n"
     "  redis.call('SET', KEYS[1], holder .. digest, 'PX', lives)\n"
     "elseif what == 'e' then\n"
-    "  if mine then redis.call('DEL', KEYS[1]) end\n"
+    "  if mine then redis.call('UNLINK', KEYS[1]) end\n"
     "  redis.call('PUBLISH', ARGV[5], ARGV[6])\n"
     "end\n"
     "return 1\n";
