@@ -207,7 +207,7 @@ static void send_part(struct cg_redis_call *call, size_t index, bool whole);
 static void on_appended(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_call *call = owner;
-    if (cg_redis_is_noscript(reply)) {
+    if (cg_redis_call_wants_text(call, reply)) {
         send_part(call, index, true);
         cg_redis_call_replicate(call);
     } else if (cg_redis_is_error(reply)) {

@@ -49,7 +49,7 @@ static void on_settled(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_call *call = owner;
     bool ended;
-    if (cg_redis_is_noscript(reply)) {
+    if (cg_redis_call_wants_text(call, reply)) {
         cg_redis_call_change(call, index, true, on_settled);
     } else if (cg_redis_is_error(reply)) {
         call->failed = true;

@@ -184,7 +184,8 @@ static bool insist(struct cg_redis_client *client, const struct cg_str *words, s
     redisReply *reply = exchange(client, words, count);
     bool good = reply != NULL && reply->type != REDIS_REPLY_ERROR;
     if (reply != NULL && !good) {
-        snprintf(client->why, sizeof client->why, "%s", reply->str);
+        snprintf(client->why, sizeof client->why, "%s",
+                 cg_redis_peer_shown(&client->peer, reply->str));
         hang_up(client);
     }
     if (reply != NULL)

@@ -13,8 +13,12 @@
  * somebody is gone: a generation that never was, since a fetch from before may still be stored
  * under a counter that the old history would reach again. `append`, `join` and `beat` leave the
  * record alone. Only `join` makes a member: a late heartbeat does not bring back who has left.
- * Where Redis is full the epoch goes, and a membership may not be renewed. An epoch that no gateway
- * can read (redis_bans.c) counts as none, or it would keep them all from the cache for good.
+ * Where Redis is full the epoch goes. An epoch that no gateway can read (redis_bans.c) counts as
+ * none, or it would keep them all from the cache for good.
+ *
+ * A script that has written may go on to where Redis is full, so PEXPIRE, which is never refused,
+ * stands before the renewal of a membership. Heartbeats leave the epoch's own expiry alone as long
+ * as they can: whoever is pushed changes (redis_tracking.h) would take it for one.
  *
  * Answers the epoch or "", the time, how many others have lapsed, and flags: 1 a new history, 2
  * joined, 4 the asking member was not known, 8 the record is another one.
@@ -70,16 +74,19 @@ static const char text[] =
     "end\n"
     "if greets or not made then made = run end\n"
     "counter = tonumber(counter)\n"
+    "local function keep_alive(key)\n"
+    "  if redis.call('PTTL', key) < tonumber(life) / 2 then redis.call('PEXPIRE', key, life) end\n"
+    "end\n"
     "local function write()\n"
     "  for i = 13, #ARGV do\n"
     "    counter = counter + 1\n"
     "    redis.call('RPUSH', KEYS[2], generation .. ':' .. text(counter) .. ':' .. ARGV[i])\n"
     "  end\n"
     "  if #ARGV > 12 then redis.call('LTRIM', KEYS[2], -keep, -1) end\n"
-    "  redis.call('PEXPIRE', KEYS[2], life)\n"
+    "  if beats then keep_alive(KEYS[2]) else redis.call('PEXPIRE', KEYS[2], life) end\n"
     "  local epoch = generation .. ':' .. text(counter) .. ':' .. made\n"
     "  if not beats or new then redis.call('SET', KEYS[1], epoch, 'PX', life)\n"
-    "  else redis.call('PEXPIRE', KEYS[1], life) end\n"
+    "  else keep_alive(KEYS[1]) end\n"
     "  return epoch\n"
     "end\n"
     "local good, epoch = pcall(write)\n"
@@ -89,6 +96,7 @@ static const char text[] =
     "end\n"
     "for _, name in ipairs(gone) do redis.call('ZREM', KEYS[3], name) end\n"
     "if mine > now and (known or mode == 'join') then\n"
+    "  redis.call('PEXPIRE', KEYS[3], life)\n"
     "  local done = redis.pcall('ZADD', KEYS[3], text(mine), me .. ':' .. run)\n"
     "  if type(done) ~= 'table' then flags = flags + 2 end\n"
     "  redis.call('PEXPIRE', KEYS[3], life)\n"

@@ -11,7 +11,7 @@
  * where replicas are waited for a small write. It counts when all have answered, so a member that
  * is heard vouches for all of them.
  */
-enum { TICKS_PER_PACE = 4, LEAVE_TURN_MS = 10 };
+enum { TICKS_PER_PACE = 4, LEAVE_TURN_MS = 10, LEAVE_MS_MAX = 1000 };
 
 static struct cg_redis_heartbeat *heartbeat_of(struct cg_redis_handle *handle)
 {
@@ -273,11 +273,13 @@ void cg_redis_member_leave(struct cg_redis_handle *handle)
     const struct cg_redis_order order = {.mode = "leave"};
     struct cg_redis_node *node = cg_redis_bans_owner(handle);
     int64_t started_ms = cg_clock_monotonic_ms();
+    uint32_t patience_ms = handle->node_settings.timeout_ms;
+    if (patience_ms > LEAVE_MS_MAX)
+        patience_ms = LEAVE_MS_MAX;
     if (node == NULL || !node->believed || cg_redis_journal_owes(handle->redis->journal) ||
         !cg_redis_epoch_send(handle, &order, true, on_left, handle, 0))
         return;
     cg_redis_link_push(cg_redis_node_link(node, CG_REDIS_WRITES));
-    while (!handle->has_left &&
-           cg_clock_monotonic_ms() - started_ms < handle->node_settings.timeout_ms)
+    while (!handle->has_left && cg_clock_monotonic_ms() - started_ms < patience_ms)
         h2o_evloop_run(handle->node_settings.context->loop, LEAVE_TURN_MS);
 }

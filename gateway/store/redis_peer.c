@@ -92,6 +92,15 @@ const char *cg_redis_peer_name(const struct cg_redis_peer *peer, const char *hos
     return peer->url.server_name[0] == '\0' ? host : peer->url.server_name;
 }
 
+const char *cg_redis_peer_shown(const struct cg_redis_peer *peer, const char *said)
+{
+    const char *const secrets[] = {peer->url.password, peer->url.sentinel_password};
+    for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++)
+        if (secrets[i][0] != '\0' && strstr(said, secrets[i]) != NULL)
+            return "an error that repeats the password";
+    return said;
+}
+
 /* Under the lock. */
 static SSL_CTX *find_context(struct cg_redis_peer *peer, const char *name, char **ret_error)
 {

@@ -39,5 +39,7 @@ const char *cg_redis_peer_name(const struct cg_redis_peer *peer, const char *hos
 /* One reference (SSL_CTX_free), or NULL when no certificate can name the host. Needs TLS. */
 SSL_CTX *cg_redis_peer_tls(struct cg_redis_peer *peer, const char *host);
 bool cg_redis_is_ip(const char *name);
+/* What a server said, for a log: who does not know AUTH repeats the password in its error. */
+const char *cg_redis_peer_shown(const struct cg_redis_peer *peer, const char *said);
 
 #endif

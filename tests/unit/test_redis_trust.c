@@ -316,6 +316,21 @@ Test(redis_trust, write_without_a_mark_and_a_crash_are_a_flush)
     unlink(copy);
 }
 
+Test(redis_trust, heartbeats_leave_the_epoch_alone_until_it_is_half_expired)
+{
+    const long long life_ms = 4 * 3600000LL; /* an hour and the margin */
+    char text[256];
+    struct process *a = start('a', "journal", NULL);
+    pass_time(life_ms / 2);
+    beat(a);
+    told(text, "PTTL test:{bans}:epoch");
+    cr_expect_eq(strtoll(text, NULL, 10), life_ms / 2, "nobody was pushed anything: %s", text);
+    pass_time(LEASE);
+    beat(a);
+    told(text, "PTTL test:{bans}:epoch");
+    cr_expect_eq(strtoll(text, NULL, 10), life_ms, "%s", text);
+}
+
 /* ---- lease ---- */
 
 Test(redis_trust, nothing_is_believed_while_the_lease_of_another_is_over)
