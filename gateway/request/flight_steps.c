@@ -342,6 +342,13 @@ static void mark_unshared(struct cg_flight *flight)
     fill(flight, &founder->variant_key, &marker, on_marker_filled);
 }
 
+/* The clock may be set meanwhile. */
+static uint32_t cost_ms_of(const struct cg_flight *flight)
+{
+    int64_t cost_ms = flight->head_at_ms - flight->asked_at_ms;
+    return cost_ms < 0 ? 0 : cost_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)cost_ms;
+}
+
 /* Under the versions that were read before the fetch: a purge in between makes it dead on arrival.
  */
 static void put_in_store(struct cg_flight *flight)
@@ -358,7 +365,7 @@ static void put_in_store(struct cg_flight *flight)
         .stale_while_revalidate_ms = storable->stale_while_revalidate_ms,
         .stale_if_error_ms = storable->stale_if_error_ms,
         .must_revalidate = storable->must_revalidate,
-        .cost_ms = (uint32_t)(flight->head_at_ms - flight->asked_at_ms),
+        .cost_ms = cost_ms_of(flight),
         .status = flight->status,
         .body = cg_buf_str(&flight->body),
     };

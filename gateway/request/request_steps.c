@@ -3,6 +3,8 @@
  */
 #include <stdio.h>
 
+#include "cachegate/early_refresh.h"
+#include "cachegate/freshness.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 #include "gateway/request/machine.h"
@@ -232,6 +234,26 @@ enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
 
 /* ---- a stored answer ---- */
 
+/* While it is fresh: so that what is often asked for does not expire under load. */
+static bool refreshes_early(const struct cg_request *request)
+{
+    const struct cg_machine *machine = request->machine;
+    const struct cg_entry *entry = &request->entry;
+    uint32_t strength_percent = request->plan.route->early_refresh_percent;
+    if (request->verdict.kind != CG_VERDICT_HIT || request->reason != CG_REASON_FRESH ||
+        entry->must_revalidate || request->in_outage || request->first != NULL ||
+        strength_percent == 0 || entry->cost_ms == 0)
+        return false;
+    uint64_t age_ms =
+        cg_current_age_ms(entry->initial_age_ms, entry->stored_at_ms, cg_now_ms(machine->clock));
+    uint64_t left_ms = entry->lifetime_ms > age_ms ? entry->lifetime_ms - age_ms : 0;
+    if (cg_early_refresh_is_far(left_ms, entry->cost_ms, strength_percent))
+        return false;
+    uint64_t random;
+    machine->random_bytes(&random, sizeof(random));
+    return cg_early_refresh_is_due(left_ms, entry->cost_ms, strength_percent, random);
+}
+
 enum cg_step_result cg_request_step_deliver_hit(struct cg_request *request)
 {
     bool stale = request->reason != CG_REASON_FRESH;
@@ -239,7 +261,8 @@ enum cg_step_result cg_request_step_deliver_hit(struct cg_request *request)
     count_route(request, CG_ROUTE_HITS);
     if (stale)
         count(request, CG_METRIC_STALE_HITS);
-    if (request->verdict.kind == CG_VERDICT_STALE && !request->plan.head)
+    bool wants_newer = request->verdict.kind == CG_VERDICT_STALE || refreshes_early(request);
+    if (wants_newer && !request->plan.head)
         cg_request_refresh(
             request); /* before the answer: the client's memory may go away with it */
     cg_request_go(request, CG_REQUEST_await_client);

@@ -320,6 +320,37 @@ Test(herd, of_other_gateways_one_takes_over_from_one_that_fails)
 
 /* ---- refreshes ---- */
 
+/* The world's random numbers are small, so every die says yes once the end is near enough. */
+Test(herd, one_early_refresh_over_all_gateways)
+{
+    world_gets(fleet[0], "/keen/1");
+    pass_time(100); /* the fetch costs that much */
+    world_origin_answers(asked_anywhere(), 200, NULL, "old");
+    cr_assert(world_got(world_gets(fleet[1], "/keen/1"), 200, "old", "hit"));
+    cr_assert_eq(times_asked(), 1, "far from its end");
+    pass_time(56500);
+    for (size_t i = 0; i < 9; i++)
+        cr_assert(world_got(world_gets(fleet[i % GATEWAYS], "/keen/1"), 200, "old", "hit"));
+    cr_assert_eq(times_asked(), 2);
+    world_origin_answers(asked_anywhere(), 200, NULL, "new");
+    pass_time(10000);
+    cr_assert(world_got(world_gets(fleet[2], "/keen/1"), 200, "new", "hit"));
+}
+
+Test(herd, no_early_refresh_where_the_origin_must_confirm_or_the_rule_says_off)
+{
+    static const char *const rows[][2] = {{"/keen/1", "cache-control: must-revalidate"},
+                                          {"/items/1", NULL}};
+    for (size_t i = 0; i < 2; i++) {
+        world_gets(fleet[0], rows[i][0]);
+        pass_time(100);
+        world_origin_answers(asked_anywhere(), 200, rows[i][1], "old");
+        pass_time(59500);
+        cr_assert(world_got(world_gets(fleet[0], rows[i][0]), 200, "old", "hit"));
+        cr_assert_eq(times_asked(), i + 1);
+    }
+}
+
 Test(herd, one_refresh_over_all_gateways)
 {
     world_gets(fleet[0], "/items/1");
