@@ -55,6 +55,7 @@ struct cg_upstream_settings {
     uint32_t keepalive_max;    /* idle connections kept per thread */
     uint32_t keepalive_ms;     /* how long one may idle */
     uint32_t connections_max;  /* per thread; more requests queue */
+    uint32_t concurrency_max;  /* cacheable reads over all threads; 0: no bound */
     uint32_t head_bytes_max;   /* of an answer's header section */
 };
 

@@ -141,6 +141,9 @@ static void open_machine(struct cg_worker *worker)
         server->hooks.origin_open(server->hooks.owner, &worker->context, worker->clock);
     draw_random(machine->writer_seed, sizeof(machine->writer_seed));
     cg_machine_init(machine);
+    for (size_t i = 0; i < settings->upstream_count; i++)
+        if (settings->upstreams[i].concurrency_max > 0)
+            cg_machine_cap(machine, i, share_of(worker, settings->upstreams[i].concurrency_max));
 }
 
 static void open_worker(struct cg_worker *worker)

@@ -176,6 +176,19 @@ static void lead(struct cg_flight *flight)
     renew_later(flight);
 }
 
+static void choose_lane(struct cg_flight *flight)
+{
+    struct cg_machine *machine = flight->machine;
+    size_t upstream = flight->founder->plan.upstream;
+    bool in_outage = flight->store != machine->store;
+    flight->lane = NULL;
+    flight->capped = !in_outage && machine->caps[upstream].places_max > 0;
+    if (in_outage)
+        flight->lane = &machine->lanes[upstream];
+    else if (flight->capped)
+        flight->lane = &machine->caps[upstream];
+}
+
 enum cg_step_result cg_flight_step_prepared(struct cg_flight *flight)
 {
     struct cg_machine *machine = flight->machine;
@@ -193,8 +206,7 @@ enum cg_step_result cg_flight_step_prepared(struct cg_flight *flight)
         lead(flight);
     if (flight->refreshes)
         cg_count(machine->sheet, CG_METRIC_REFRESHES, 1);
-    flight->lane =
-        flight->store == machine->store ? NULL : &machine->lanes[flight->founder->plan.upstream];
+    choose_lane(flight);
     cg_flight_go(flight, CG_FLIGHT_enter);
     return CG_CONTINUE;
 }

@@ -199,6 +199,7 @@ struct cg_flight {
     struct cg_lane *lane; /* NULL: it needs no place */
     struct cg_lane_ticket ticket;
     struct cg_timer queue_timer;
+    bool capped;     /* the lane is the upstream's own, not an outage's */
     bool queue_over; /* it has waited long enough */
     bool crowded;    /* it got no place */
 

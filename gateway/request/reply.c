@@ -152,10 +152,11 @@ void cg_request_reply_failure(struct cg_request *request)
     const struct cg_flight *flight = request->flight;
     if (flight->crowded) {
         struct cg_machine *machine = request->machine;
-        cg_count(machine->sheet, CG_METRIC_OUTAGE_REFUSED, 1);
-        cg_request_reply_busy(request, CG_REASON_OUTAGE_CROWDED,
-                              (machine->limits.outage_wait_ms + 999) / 1000,
-                              "connection_limit_reached");
+        cg_count(machine->sheet,
+                 flight->capped ? CG_METRIC_FETCHES_REFUSED : CG_METRIC_OUTAGE_REFUSED, 1);
+        cg_request_reply_busy(
+            request, flight->capped ? CG_REASON_UPSTREAM_CROWDED : CG_REASON_OUTAGE_CROWDED,
+            (machine->limits.outage_wait_ms + 999) / 1000, "connection_limit_reached");
         return;
     }
     for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++)

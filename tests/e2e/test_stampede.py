@@ -183,6 +183,28 @@ class Leaders(StampedeJourney):
         self.assertEqual(origin.count("/soft/1"), 2)
 
 
+class Bound(StampedeJourney):
+    def test_an_upstream_with_a_bound_is_asked_for_one_after_the_other(self):
+        origin = self.upstream()
+        front = self.gateway(None, RULES, threads=1, config={
+            "upstreams": {"default": {"url": origin.url, "concurrency": 1}}})
+        gates = [origin.hold("/items/%d" % i) for i in range(5)]
+
+        def when_asked():
+            self.wait_asked([front], 0, 5)
+            waiting = list(enumerate(gates))
+            while waiting:
+                arrived = []
+                wait_until(lambda: arrived.extend(
+                    pair for pair in waiting if pair[1].arrived.is_set()) or arrived, "one is asked for")
+                self.assertEqual(len(arrived), 1, "one at a time")
+                waiting.remove(arrived[0])
+                arrived[0][1].release()
+
+        answers = all_ask([(front.address, "/items/%d" % i) for i in range(5)], when_asked)
+        self.assertEqual([answer.status for answer in answers], [200] * 5)
+
+
 class Mixed(App):
     """Of three kinds by turns, each naming who asked; the private ones with a cookie."""
 

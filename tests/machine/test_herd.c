@@ -318,6 +318,49 @@ Test(herd, of_other_gateways_one_takes_over_from_one_that_fails)
             cr_assert(world_got(fleet[i]->clients[j], 200, "second", NULL));
 }
 
+/* ---- the upstream's own bound ---- */
+
+Test(herd, a_cold_start_is_no_stampede_either)
+{
+    struct world *world = fleet[0];
+    char target[] = "/items/a";
+    cg_machine_cap(&world->machine, 0, 2);
+    for (char c = 'a'; c < 'h'; c++) { /* 2 have a place, 5 wait */
+        target[7] = c;
+        world_gets(world, target);
+    }
+    struct world_client *joined = world_gets(world, "/items/g");
+    cr_assert_eq(world_times_asked(world), 2);
+    for (size_t done = 1; done <= 7; done++) {
+        world_origin_answers(world_asked(world), 200, NULL, "body");
+        cr_assert_eq(world_times_asked(world), done < 5 ? done + 2 : 7);
+    }
+    for (size_t i = 0; i < 7; i++)
+        cr_assert(world_got(world->clients[i], 200, "body", NULL), "%zu", i);
+    cr_assert(world_got(joined, 200, "body", NULL), "nobody waits twice for the same");
+}
+
+Test(herd, too_many_that_wait_are_told_to_come_again)
+{
+    struct world *world = fleet[0];
+    char target[] = "/items/a";
+    cg_machine_cap(&world->machine, 0, 1);
+    for (char c = 'a'; c < 'k'; c++) { /* one is asked for, 8 wait */
+        target[7] = c;
+        world_gets(world, target);
+    }
+    cr_assert(world_got(world->clients[9], 503, NULL, "upstream-crowded"));
+    cr_assert_str_eq(world_field(world->clients[9], "retry-after"), "10");
+    struct world_client *write = world_asks(world, "PUT", "/items/z", NULL, "x");
+    world_origin_answers(world->exchanges[1], 200, NULL, "written");
+    cr_assert(world_got(write, 200, NULL, NULL), "writes do not queue");
+    pass_time(10000);
+    for (size_t i = 1; i < 9; i++)
+        cr_assert(world_got(world->clients[i], 503, NULL, "upstream-crowded"), "%zu", i);
+    world_origin_answers(world_asked(world), 200, NULL, "body");
+    cr_assert(world_got(world->clients[0], 200, "body", NULL));
+}
+
 /* ---- refreshes ---- */
 
 /* The world's random numbers are small, so every die says yes once the end is near enough. */
