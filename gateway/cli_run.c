@@ -102,6 +102,11 @@ static unsigned count_threads(void *owner)
     return cg_server_threads(gateway->server);
 }
 
+static bool is_warm(void *owner)
+{
+    return cg_server_is_warm(((struct gateway *)owner)->server);
+}
+
 static unsigned count_loops_alive(void *owner, uint32_t within_ms)
 {
     const struct gateway *gateway = owner;
@@ -183,6 +188,7 @@ static bool start(struct gateway *gateway, const struct cg_settings *settings)
         .store_close = close_store,
         .threads = count_threads,
         .loops_alive = count_loops_alive,
+        .is_warm = is_warm,
     };
     gateway->admin = cg_admin_start(&world, &error);
     return gateway->admin != NULL || fail("admin", error);

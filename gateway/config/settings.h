@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cachegate/fields.h"
 #include "cachegate/ruleset.h"
 #include "cachegate/str.h"
 
@@ -57,6 +58,12 @@ struct cg_upstream_settings {
     uint32_t connections_max;  /* per thread; more requests queue */
     uint32_t concurrency_max;  /* cacheable reads over all threads; 0: no bound */
     uint32_t head_bytes_max;   /* of an answer's header section */
+};
+
+/* What is asked for at the start (request/warm.h). */
+struct cg_warm_settings {
+    struct cg_str scheme, authority, target;
+    struct cg_fields fields;
 };
 
 struct cg_limits {
@@ -120,6 +127,10 @@ struct cg_settings {
     struct cg_secret secret_previous; /* the other one of a rotation, when there is one */
     bool secret_previous_given;
     struct cg_limits limits;
+    struct cg_warm_settings *warm;
+    size_t warm_count;
+    uint32_t warm_concurrency;
+    bool warm_ready; /* /readyz waits for it */
     char *log_level; /* error, warn, info, debug */
     bool log_requests;
     uint32_t drain_timeout_ms;

@@ -205,6 +205,56 @@ class Bound(StampedeJourney):
         self.assertEqual([answer.status for answer in answers], [200] * 5)
 
 
+class Warm(StampedeJourney):
+    RULES = """
+defaults: { ttl: 10m }
+routes:
+  - match: GET /items/{id}
+    scope: shared
+  - match: GET /mine
+"""
+
+    def start(self, origin, **config):
+        return self.gateway(origin, self.RULES, environment={"WARM_TOKEN": "of-ann"}, config={"warm": dict({
+            "requests": ["/items/1", "http://api.test/items/2",
+                         {"url": "/mine", "headers": {"Authorization": "${WARM_TOKEN}"}}]}, **config)})
+
+    def is_ready(self, front):
+        return front.admin("GET", "/readyz").status == 200
+
+    def test_what_is_listed_is_asked_for_at_the_start_and_after_a_flush(self):
+        origin = self.upstream()
+        front = self.start(origin, ready=True)
+        wait_until(lambda: self.is_ready(front), "it is warm")
+        wait_until(lambda: front.stats()["sets"] >= 3, "all is stored")
+        self.assertEqual(origin.last("/mine").field("authorization"), "of-ann")
+        headers = {"Host": "localhost"}
+        self.assertHit(front.get("/items/1", headers=headers))
+        self.assertHit(front.get("/items/2", headers={"Host": "api.test"}))
+        self.assertHit(front.get("/mine", headers=dict(headers, Authorization="of-ann")))
+        self.assertFalse(front.get("/mine", headers=dict(headers, Authorization="of-bob")).cache.hit)
+        before = origin.count()
+        self.assertEqual(front.admin("DELETE", "/cache/flush").status, 200)
+        wait_until(lambda: origin.count() >= before + 3, "it is asked for again")
+
+    def test_readiness_waits_only_if_asked(self):
+        for ready in (True, False):
+            origin = self.upstream()
+            gate = origin.hold("/items/1")
+            front = self.start(origin, ready=ready)
+            gate.wait_arrived()
+            self.assertEqual(self.is_ready(front), not ready)
+            gate.release()
+            wait_until(lambda: self.is_ready(front), "it is ready in the end")
+
+    def test_a_failure_is_logged_and_holds_nothing_up(self):
+        origin = self.upstream()
+        origin.fail("/items/1", times=1)
+        front = self.start(origin, ready=True)
+        wait_until(lambda: self.is_ready(front), "it is ready")
+        front.wait_line(r"3 targets, 1 of them failed")
+
+
 class Mixed(App):
     """Of three kinds by turns, each naming who asked; the private ones with a cookie."""
 
