@@ -136,7 +136,9 @@ static void on_list_epoch(void *owner, size_t index, const redisReply *reply)
 static void on_list(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_handle *handle = owner;
-    bool good = handle->list_epoch_known && reply != NULL && reply->type == REDIS_REPLY_ARRAY;
+    /* One of another type has no elements, as one that was evicted. */
+    bool good = handle->list_epoch_known && reply != NULL &&
+                (reply->type == REDIS_REPLY_ARRAY || cg_redis_is_wrong_type(reply));
     (void)index;
     handle->fetching_bans = false;
     if (good) {

@@ -412,11 +412,12 @@ struct cg_redis_node *cg_redis_node_destroy(struct cg_redis_node *node)
         return NULL;
     node->greeted = false;
     node->believed = false;
-    cg_timer_disarm(node->settings->clock, &node->probe);
     for (size_t i = 0; i < count_channels(node); i++) {
         cg_redis_link_stop(&node->channels[i].link);
         lose_wait(&node->channels[i]);
     }
+    /* Only now: a probe that was lost with its connection arms the next one. */
+    cg_timer_disarm(node->settings->clock, &node->probe);
     free(node);
     return NULL;
 }

@@ -174,6 +174,8 @@ bool cg_redis_is_noscript(const redisReply *reply);
 bool cg_redis_call_wants_text(struct cg_redis_call *call, const redisReply *reply);
 bool cg_redis_is_error(const redisReply *reply); /* NULL too */
 bool cg_redis_is_full(const redisReply *reply);
+/* No gateway wrote that: it is as good as nothing, and must not stay. */
+bool cg_redis_is_wrong_type(const redisReply *reply);
 struct cg_str cg_redis_reply_str(const redisReply *reply); /* empty unless it is a string */
 
 /* ---- redis_bans.c ---- */

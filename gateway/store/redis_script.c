@@ -106,6 +106,11 @@ bool cg_redis_is_noscript(const redisReply *reply)
     return is_error_with(reply, "NOSCRIPT");
 }
 
+bool cg_redis_is_wrong_type(const redisReply *reply)
+{
+    return is_error_with(reply, "WRONGTYPE ");
+}
+
 /* Redis 6.2 puts it in the middle when a script ran into it. */
 bool cg_redis_is_full(const redisReply *reply)
 {

@@ -170,6 +170,8 @@ class Shared(FleetJourney):
             for user in self.users:
                 for target in reads_of(item):
                     self.read(here, target, user)
+                    # Nobody waits for a fill; a hit here says that it has arrived.
+                    self.assertHit(self.read(here, target, user), "%s for %s" % (target, user))
                     self.assertHit(self.read(there, target, user), "%s for %s" % (target, user))
 
     def test_a_purge_through_one_is_seen_by_the_next_read_through_the_other(self):

@@ -169,6 +169,15 @@ class Trouble(OutageJourney):
         redis.command("REPLICAOF", "NO", "ONE")
         self.assertBack(front, "a")
 
+    def test_a_replica_is_noticed_without_a_write(self):
+        redis = self.redis()
+        front = self.front(redis.url, CACHEGATE_STORE_LEASE="300ms")
+        self.wait_usable(front)
+        redis.command("REPLICAOF", "127.0.0.1", "1")
+        wait_until(lambda: not any(front.get("/items/warm", user="alice").cache.hit for _ in range(4)),
+                   "nothing is believed any more")
+        self.assertOut(front, "a")
+
     def test_busy_with_somebodys_script_that_is_then_killed(self):
         redis = self.redis("--busy-reply-threshold", "50")
         looping = []
