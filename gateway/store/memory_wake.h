@@ -2,8 +2,8 @@
  * memory_wake: a handle of the embedded store on a loop, which delivers what other threads left for
  * its claims (memory_claims.h).
  *
- * A receiver in the loop's queue of messages, with one message that carries nothing. It is apart so that the
- * embedded store itself knows no loop.
+ * A receiver in the loop's queue of messages, with one message that carries nothing. It is apart so
+ * that the embedded store itself knows no loop.
  */
 #ifndef GATEWAY_STORE_MEMORY_WAKE_H
 #define GATEWAY_STORE_MEMORY_WAKE_H
