@@ -91,6 +91,20 @@ static void leave_lane(struct cg_flight *flight)
 
 /* ---- the exchange ---- */
 
+/*
+ * RFC 9111 4.3.1: what is stored and only expired is asked about. Under the founder's verdict: an
+ * answer that a write made wrong is never a base (CONSISTENCY row 4). Should a write come in
+ * between, what is confirmed is stored under versions that are no longer current.
+ */
+static void ask_about_entry(struct cg_flight *flight)
+{
+    struct cg_request *founder = flight->founder;
+    flight->validates = !flight->no_validation && flight->may_store &&
+                        founder->verdict.may_validate && !founder->looked_twice &&
+                        cg_validation_fields(&founder->verdict, &founder->entry, &founder->arena,
+                                             &flight->forwarded);
+}
+
 enum cg_step_result cg_flight_step_ask(struct cg_flight *flight)
 {
     struct cg_machine *machine = flight->machine;
@@ -105,6 +119,7 @@ enum cg_step_result cg_flight_step_ask(struct cg_flight *flight)
         fail(flight, CG_ORIGIN_BAD_ANSWER, CG_STR("the request has too many fields to forward"));
         return CG_CONTINUE;
     }
+    ask_about_entry(flight);
     flight->asked = (struct cg_origin_request){
         .upstream = founder->plan.upstream,
         .method = facts->method,
@@ -128,7 +143,7 @@ static bool nobody_needs(const struct cg_flight *flight)
         return false;
     if (!flight->has_head)
         return !flight->may_store;
-    return !flight->storable.store || !flight->kept;
+    return (!flight->storable.store && !flight->storable.store_expired) || !flight->kept;
 }
 
 static enum cg_step_result give_up(struct cg_flight *flight)
@@ -146,28 +161,83 @@ static void judge(struct cg_flight *flight)
         return;
     cg_storable_of(&founder->plan, founder->facts, flight->status, &flight->fields,
                    flight->asked_at_ms, flight->head_at_ms, &founder->arena, &flight->storable);
-    if (flight->may_store && flight->storable.store && flight->has_length &&
-        flight->content_length > flight->keep_max) {
-        flight->storable.store = false;
+    if (flight->may_store && (flight->storable.store || flight->storable.store_expired) &&
+        flight->has_length && flight->content_length > flight->keep_max) {
+        flight->storable.store = flight->storable.store_expired = false;
         flight->storable.reason = CG_REASON_TOO_LARGE;
     }
     flight->shareable = flight->storable.store;
-    if (flight->storable.store) {
+    bool keeps = flight->storable.store || (flight->may_store && flight->storable.store_expired);
+    if (keeps) {
         flight->signature =
             cg_vary_signature(flight->storable.vary, founder->facts->fields, &founder->arena);
     } else {
         flight->kept = false;
-        cg_flight_delist(flight);
     }
+    if (!flight->shareable)
+        cg_flight_delist(flight);
     if (!flight->may_store) {
         flight->storable.store = false;
+        flight->storable.store_expired = false;
         flight->storable.reason = CG_REASON_NOT_STORABLE;
     }
+}
+
+/* ---- a validation ---- */
+
+/* The origin stands by what is stored: from here on it is this flight's answer, renewed. */
+static bool confirm(struct cg_flight *flight)
+{
+    const struct cg_request *founder = flight->founder;
+    const struct cg_entry *entry = &founder->entry;
+    struct cg_fields merged = {0};
+    if (!cg_merged_fields(&founder->verdict, entry, &flight->fields, &flight->arena, &merged))
+        return false;
+    flight->confirmed = true;
+    flight->fields = merged;
+    flight->status = entry->status;
+    flight->has_length = true;
+    flight->no_body = false;
+    flight->content_length = entry->body.length;
+    cg_buf_add_str(&flight->body, entry->body);
+    flight->received = entry->body.length;
+    return true;
+}
+
+/* A 304 to somebody else's question (RFC 9111 4.3.4): nothing here is known to be current. */
+static enum cg_step_result ask_again(struct cg_flight *flight)
+{
+    if (flight->exchange != NULL)
+        flight->machine->origin->port->cancel(flight->exchange);
+    flight->exchange = NULL;
+    flight->has_head = flight->ended = flight->validates = false;
+    flight->fields.count = 0;
+    flight->forwarded.count = 0;
+    flight->no_validation = true;
+    cg_flight_go(flight, CG_FLIGHT_ask);
+    return CG_CONTINUE;
+}
+
+/* False: not the answer that was asked for. */
+static bool take_validation(struct cg_flight *flight)
+{
+    const struct cg_request *founder = flight->founder;
+    switch (cg_validation_of(&founder->verdict, &founder->entry, flight->status, &flight->fields)) {
+    case CG_VALIDATION_CONFIRMED:
+        return confirm(flight);
+    case CG_VALIDATION_REPLACED:
+        return true;
+    case CG_VALIDATION_OTHER:
+        return false;
+    }
+    CG_UNREACHABLE();
 }
 
 enum cg_step_result cg_flight_step_await_head(struct cg_flight *flight)
 {
     if (flight->has_head) {
+        if (flight->validates && !take_validation(flight))
+            return ask_again(flight);
         judge(flight);
         cg_flight_go(flight, CG_FLIGHT_refused);
         return CG_CONTINUE;
@@ -213,6 +283,7 @@ static void stop_keeping(struct cg_flight *flight)
 {
     flight->kept = false;
     cg_flight_delist(flight);
+    flight->storable.store_expired = false;
     if (flight->storable.store) {
         flight->storable.store = false;
         flight->shareable = false;
@@ -278,14 +349,12 @@ static void fill(struct cg_flight *flight, const struct cg_key *key, const struc
                  cg_store_done_fn answer)
 {
     struct cg_store *store = flight->store;
-    uint64_t windows_ms = entry->stale_while_revalidate_ms > entry->stale_if_error_ms
-                              ? entry->stale_while_revalidate_ms
-                              : entry->stale_if_error_ms;
     struct cg_blob *blob = cg_entry_encode(entry);
     if (store->port->seals)
         blob = seal(flight, blob);
     cg_flight_ref(flight);
-    store->port->fill(store, key, blob, entry->lifetime_ms + windows_ms, answer, flight);
+    store->port->fill(store, key, blob,
+                      entry->lifetime_ms + cg_storable_after_ms(&flight->storable), answer, flight);
     cg_blob_unref(blob);
 }
 
@@ -315,7 +384,7 @@ static void put_in_store(struct cg_flight *flight)
         entry.instances[i] = plan->instances[i];
         entry.tokens[i] = flight->versions[i].token;
     }
-    if (!cg_stored_fields(&flight->fields, &flight->arena, &entry.fields))
+    if (!cg_stored_fields_on(plan->route, &flight->fields, &flight->arena, &entry.fields))
         return;
     const struct cg_key *key = &plan->key; /* borrowed by the store until it has answered */
     if (!cg_str_empty(storable->vary)) {
@@ -348,7 +417,7 @@ enum cg_step_result cg_flight_step_store(struct cg_flight *flight)
                    held == 0 ? "" : " more since the last such line)");
         return CG_CONTINUE;
     }
-    if (flight->storable.store && flight->kept)
+    if ((flight->storable.store || flight->storable.store_expired) && flight->kept)
         put_in_store(flight);
     return CG_CONTINUE;
 }

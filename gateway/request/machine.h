@@ -16,9 +16,11 @@
 
 #include "cachegate/assert.h"
 #include "cachegate/buf.h"
+#include "cachegate/delivery.h"
 #include "cachegate/purge.h"
 #include "cachegate/seal.h"
 #include "cachegate/verdict.h"
+#include "cachegate/wishes.h"
 #include "gateway/request/request.h"
 
 enum {
@@ -43,6 +45,7 @@ enum cg_step_result { CG_CONTINUE, CG_WAIT };
     STEP(await_head)       /* until the flight has a head, or failed */                            \
     STEP(stream)           /* body, piece by piece */                                              \
     STEP(deliver_hit)      /* a stored answer */                                                   \
+    STEP(deliver_parts)    /* … in several parts */                                              \
     STEP(write_mark)       /* what the write will touch becomes busy */                            \
     STEP(write_marked)     /* the write goes out */                                                \
     STEP(write_refused)    /* … or not: the store could not be told of it */                     \
@@ -121,6 +124,10 @@ struct cg_request {
     struct cg_key variant_key;
     struct cg_verdict verdict;
     enum cg_reason reason;
+    bool speaks_to_caches;             /* has conditions, a range, or wishes */
+    struct cg_wishes wishes;           /* … as far as the route honours them */
+    struct cg_range_plan *delivery;    /* in the arena: what of `entry` is sent; NULL: all */
+    size_t parts_sent;                 /* of the delivery: a text and some content each */
     bool stale_at_hand;                /* `entry` may be served if the upstream fails */
     enum cg_store_result store_result; /* the worst of the answers awaited */
 
@@ -199,7 +206,10 @@ struct cg_flight {
     bool kept;       /* so far it is whole from its start */
     bool ended;
     enum cg_origin_outcome outcome;
-    bool sent; /* some byte of the request left */
+    bool sent;          /* some byte of the request left */
+    bool no_validation; /* an answer to one could not be used */
+    bool validates;     /* asks about the founder's entry */
+    bool confirmed;     /* … and the origin stands by it: fields are merged, the body is ours */
     struct cg_str detail;
 
     struct cg_request *waiters; /* list, no order promised */
@@ -264,8 +274,13 @@ void cg_request_look_back(struct cg_request *request);
 /* ---- reply.c ---- */
 /* Begins the answer that the flight brings. */
 void cg_request_begin_flight(struct cg_request *request);
-/* A whole stored answer. */
+/* What the client gets of the stored answer, by its conditions and ranges. True: several parts,
+ * which follow one by one. */
+bool cg_request_cut_entry(struct cg_request *request);
+/* The stored answer, or its head alone where parts follow. */
 void cg_request_reply_entry(struct cg_request *request);
+/* The next part. True when it was the last. */
+bool cg_request_send_part(struct cg_request *request);
 /* An answer of our own: text/plain, with Proxy-Status where `proxy_error` is given. */
 void cg_request_reply_error(struct cg_request *request, unsigned status, enum cg_reason reason,
                             struct cg_str detail, const char *proxy_error);

@@ -38,6 +38,57 @@ static void remember_for_log(struct cg_request *request)
     request->log_path = cg_arena_copy(&request->arena, path);
 }
 
+/* Forwards without storing: `reason` says why the store is not to be used. */
+static enum cg_step_result pass(struct cg_request *request, enum cg_reason reason)
+{
+    request->may_store = false;
+    request->reason = reason;
+    cg_request_go(request, CG_REQUEST_forward);
+    return CG_CONTINUE;
+}
+
+/* RFC 9111 5.2.1.7: whoever asks for what is stored alone is not given anything else. */
+static enum cg_step_result refuse_unasked(struct cg_request *request)
+{
+    count(request, CG_METRIC_MISSES);
+    cg_request_go(request, CG_REQUEST_await_client);
+    cg_request_reply_error(request, 504, CG_REASON_ONLY_IF_CACHED, CG_STR(""), NULL);
+    return CG_CONTINUE;
+}
+
+/* Most requests have none of these fields, and are looked at no closer. */
+static bool speaks_to_caches(const struct cg_fields *fields)
+{
+    for (size_t i = 0; i < fields->count; i++) {
+        struct cg_str name = fields->items[i].name;
+        if (cg_str_starts_with(name, CG_STR("if-")) || cg_str_eq(name, CG_STR("range")) ||
+            cg_str_eq(name, CG_STR("cache-control")) || cg_str_eq(name, CG_STR("pragma")))
+            return true;
+    }
+    return false;
+}
+
+static enum cg_step_result begin_read(struct cg_request *request)
+{
+    const struct cg_fields *fields = request->facts->fields;
+    struct cg_str field;
+    request->variant_key = request->plan.key;
+    request->speaks_to_caches = speaks_to_caches(fields);
+    if (request->speaks_to_caches) {
+        cg_wishes_of(request->plan.route, fields, &request->wishes);
+        /* If-Match and If-Unmodified-Since are the origin's to judge (RFC 9110 13.1). */
+        if (cg_precondition_of(fields, &field) == CG_PRECONDITION_ORIGIN) {
+            if (request->wishes.only_if_cached)
+                return refuse_unasked(request);
+            count(request, CG_METRIC_PASSES);
+            request->plan.detail = cg_arena_copy(&request->arena, field);
+            return pass(request, CG_REASON_CONDITION);
+        }
+    }
+    cg_request_go(request, CG_REQUEST_lookup);
+    return CG_CONTINUE;
+}
+
 enum cg_step_result cg_request_step_receive(struct cg_request *request)
 {
     struct cg_machine *machine = request->machine;
@@ -53,9 +104,7 @@ enum cg_step_result cg_request_step_receive(struct cg_request *request)
     }
     switch (request->plan.kind) {
     case CG_PLAN_LOOKUP:
-        request->variant_key = request->plan.key;
-        cg_request_go(request, CG_REQUEST_lookup);
-        return CG_CONTINUE;
+        return begin_read(request);
     case CG_PLAN_PASS:
         count(request, CG_METRIC_PASSES);
         cg_request_go(request, CG_REQUEST_forward);
@@ -97,20 +146,13 @@ enum cg_step_result cg_request_step_lookup(struct cg_request *request)
     return CG_WAIT;
 }
 
-/* Forwards without storing: `reason` says why the store is not to be used. */
-static enum cg_step_result pass(struct cg_request *request, enum cg_reason reason)
-{
-    request->may_store = false;
-    request->reason = reason;
-    cg_request_go(request, CG_REQUEST_forward);
-    return CG_CONTINUE;
-}
-
-/* The same where nobody knows what is stored: the upstream would see every read, so it is spared.
+/* Passes where nobody knows what is stored: the upstream would see every read, so it is spared.
  */
 static enum cg_step_result pass_in_outage(struct cg_request *request)
 {
     count(request, CG_METRIC_STORE_ERRORS);
+    if (request->wishes.only_if_cached)
+        return refuse_unasked(request);
     request->in_outage = true;
     return pass(request, CG_REASON_STORE_UNAVAILABLE);
 }
@@ -194,6 +236,10 @@ enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
         cg_request_go(request, CG_REQUEST_lookup);
         return CG_CONTINUE;
     }
+    if (request->speaks_to_caches)
+        request->verdict = cg_verdict_for(request->verdict, &request->entry, &request->wishes);
+    if (request->verdict.refused)
+        return refuse_unasked(request);
     request->reason = request->verdict.reason;
     switch (request->verdict.kind) {
     case CG_VERDICT_HIT:
@@ -241,8 +287,23 @@ enum cg_step_result cg_request_step_deliver_hit(struct cg_request *request)
         count(request, CG_METRIC_STALE_HITS);
     if (request->verdict.kind == CG_VERDICT_STALE && !request->plan.head)
         refresh(request); /* before the answer: the client's memory may go away with it */
-    cg_request_go(request, CG_REQUEST_await_client);
+    bool in_parts = cg_request_cut_entry(request);
+    cg_request_go(request, in_parts ? CG_REQUEST_deliver_parts : CG_REQUEST_await_client);
     cg_request_reply_entry(request);
+    return CG_CONTINUE;
+}
+
+enum cg_step_result cg_request_step_deliver_parts(struct cg_request *request)
+{
+    if (request->client == NULL) {
+        cg_request_go(request, CG_REQUEST_finished);
+        return CG_CONTINUE;
+    }
+    if (request->client_busy)
+        return CG_WAIT;
+    if (!cg_request_send_part(request))
+        return CG_WAIT;
+    cg_request_go(request, CG_REQUEST_await_client);
     return CG_CONTINUE;
 }
 
