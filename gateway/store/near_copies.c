@@ -92,6 +92,7 @@ struct cg_near_copy *cg_near_copy_create(struct cg_blob *blob, bool sealed,
     atomic_init(&copy->references, 1);
     copy->blob = cg_blob_ref(blob);
     copy->seen_at = seen_at == NULL ? entry->epoch : *seen_at;
+    copy->stored_at_ms = entry->stored_at_ms;
     copy->fresh_until_ms = fresh_until(entry);
     copy->count = entry->instance_count;
     for (size_t i = 0; i < copy->count; i++)
@@ -209,6 +210,12 @@ struct cg_near_copy *cg_near_copies_find(struct cg_near_copies *copies, const st
     return found;
 }
 
+static bool is_refreshed(const struct cg_near_copy *kept, const struct cg_near_copy *copy)
+{
+    return kept->stored_at_ms > copy->stored_at_ms && kept->count == copy->count &&
+           memcmp(kept->stamps, copy->stamps, copy->count * sizeof(copy->stamps[0])) == 0;
+}
+
 static void add(struct cg_near_copies *copies, const struct cg_key *key, struct cg_near_copy *copy)
 {
     struct copy_slot *fresh = calloc(1, sizeof(*fresh));
@@ -223,10 +230,11 @@ static void add(struct cg_near_copies *copies, const struct cg_key *key, struct 
         cg_table_add(&shard->table, slot);
         atomic_fetch_add(&copies->entries, 1);
     } else {
-        replaced = slot_of(slot)->copy;
+        replaced = is_refreshed(slot_of(slot)->copy, copy) ? copy : slot_of(slot)->copy;
         atomic_fetch_sub(&copies->bytes_used, cost_of(replaced));
     }
-    slot_of(slot)->copy = copy;
+    if (replaced != copy)
+        slot_of(slot)->copy = copy;
     unlock_shard(shard);
     free(fresh);
     cg_near_copy_unref(replaced);

@@ -24,6 +24,7 @@ struct cg_near_copy {
     struct cg_blob *blob; /* one reference */
     /* The store answered with this very entry when its history stood there. */
     struct cg_epoch seen_at;
+    int64_t stored_at_ms;
     int64_t fresh_until_ms;
     size_t count;
     struct cg_near_stamp stamps[];
@@ -40,7 +41,8 @@ struct cg_near_copy *cg_near_copies_find(struct cg_near_copies *copies, const st
                                          int64_t now_ms);
 /*
  * Takes the caller's reference. NULL, past its lifetime, or larger than a quarter of all: it is not
- * kept, and neither is what it would have replaced.
+ * kept, and neither is what it would have replaced. One that was stored later under the same tokens
+ * stays: the answer of a slow lookup does not undo a refresh.
  */
 void cg_near_copies_put(struct cg_near_copies *copies, const struct cg_key *key,
                         struct cg_near_copy *copy, int64_t now_ms);

@@ -264,6 +264,18 @@ static void on_channel_greeted(struct cg_redis_channel *channel)
     node->settings->on_greeted(node->settings->owner, node);
 }
 
+/* It answers, but what we are going to ask is not for it. */
+static const char *judge_mode(const struct cg_redis_channel *channel, const redisReply *reply)
+{
+    struct cg_str mode = find_line(reply, "redis_mode:");
+    if (cg_str_eq(mode, CG_STR("sentinel")))
+        return "it is a sentinel; name it in redis+sentinel://";
+    if (cg_str_eq(mode, CG_STR("cluster")) &&
+        channel->node->settings->peer->url.form != CG_REDIS_CLUSTER)
+        return "it is a node of a Cluster; name it in redis+cluster://";
+    return NULL;
+}
+
 static void on_replication(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_channel *channel = owner;
@@ -291,6 +303,13 @@ static void on_server(void *owner, size_t index, const redisReply *reply)
     (void)index;
     if (is_lost(channel, reply) || channel->refused)
         return;
+    const char *why = judge_mode(channel, reply);
+    if (why != NULL) {
+        channel->refused = true;
+        cg_redis_node_complain(channel->node, "the server cannot be used", why);
+        cg_redis_link_give_up(&channel->link, why);
+        return;
+    }
     struct cg_str run_id = find_line(reply, "run_id:");
     if (cg_str_empty(run_id) || run_id.length >= sizeof(channel->run_id) ||
         cg_str_find(run_id, ':') < run_id.length) {

@@ -10,12 +10,19 @@
  *
  *     <ns>:e:<route>:<32 hex>    entries      <ns>:v:<32 hex>    versions (version_value.h)
  *     <ns>:{bans}:epoch, <ns>:{bans}:list     open purges
+ *     <ns>:{bans}:members        which gateways there are (redis_trust.h)
+ *     <ns>:beat:{<n>}            on a Cluster with wait_replicas: a heartbeat for each primary
  *     <ns>:{stats}:fleet, <ns>:{stats}:keys   what the gateways count together (redis_stats.h)
  *
- * A purge that the server did not acknowledge is kept and delivered later; until then no thread of
- * the process trusts what it reads (CONSISTENCY row 3). What was not delivered when the process
- * ends is lost. A server with another run id than the epoch was made under, or than this process
- * last trusted, is flushed before it is believed: it may have come back from a snapshot.
+ * A purge that the server did not acknowledge is kept and delivered later, by a later process too
+ * where there is a spool (redis_journal.h); until then no thread of the process trusts what it
+ * reads (CONSISTENCY row 3). Servers that may have forgotten purges are flushed before they are
+ * believed: those with another run id than the epoch was made under or than this process last
+ * trusted, and those that replicate when nobody has heard of them for store.failover_time (rows 10
+ * and 11). A gateway that ended without telling Redis costs one flush, by whoever starts next, or
+ * by the others when it is declared gone; with `on_unpurgeable: lease` until then nobody believes
+ * anything (lease.h). The last handle of a process to be closed tells Redis that it ends, and turns
+ * its loop for that, at most for store.timeout.
  */
 #ifndef GATEWAY_STORE_REDIS_STORE_H
 #define GATEWAY_STORE_REDIS_STORE_H
@@ -28,9 +35,9 @@ struct cg_redis;
 struct st_h2o_context_t;
 
 /*
- * Of settings: redis_url, store_namespace, store_timeout_ms and the ruleset's routes and longest
- * lifetime; borrowed. NULL and a sentence in *ret_error (to be freed) when the URL or its files
- * cannot be used. Nothing is connected yet.
+ * Of settings: all under `store`, and the ruleset's routes and longest lifetime; borrowed. NULL and
+ * a sentence in *ret_error (to be freed) when the URL or its files cannot be used. Nothing is
+ * connected yet.
  */
 struct cg_redis *cg_redis_create(const struct cg_settings *settings, char **ret_error);
 /* Says who knows what this process has counted. Before the first handle is opened. */

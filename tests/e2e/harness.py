@@ -214,6 +214,7 @@ class Gateway:
             status = "it had ended by itself, %s" % status
         if status != 0 or SANITIZER_REPORT.search("\n".join(self.lines)):
             raise AssertionError("the gateway ended badly (%s):\n%s" % (status, log))
+        self._expected_end = True  # a second time does nothing
 
     def freeze(self):
         self.process.send_signal(signal.SIGSTOP)

@@ -178,6 +178,24 @@ class Near(Journey):
         self.warm(front, "/pushed/a")
         self.assertEqual(self.read(front, "/pushed/a")[0], version)
 
+    def test_it_logs_in(self):
+        self.redis.ask("ACL SETUSER gate on >pass ~* &* +@all")
+        front = self.front(CACHEGATE_STORE_REDIS="unix://gate:pass@%s" % self.redis.path)
+        self.warm(front, "/pushed/a")
+
+    def test_who_may_not_subscribe_is_strict(self):
+        self.redis.ask("ACL SETUSER gate on >pass ~* &* +@all -subscribe")
+        front = self.gateway(self.origin, RULES, environment=environment_for(
+            self.redis, CACHEGATE_STORE_REDIS="unix://gate:pass@%s" % self.redis.path))
+        wait_connected(front)
+        front.wait_line("does not tell of changes.*NOPERM")
+        self.read(front, "/pushed/a")
+        wait_until(lambda: self.read(front, "/pushed/a")[1], "a hit")
+        version = self.write(front, "/pushed/a")
+        self.assertEqual(self.read(front, "/pushed/a")[0], version)
+        self.assertEqual(self.tracking(front), "down")
+        self.assertEqual(self.near(front)["pushed_hits"], 0)
+
     def test_killed_and_back_with_its_old_file(self):
         front = self.front()
         self.warm(front, "/pushed/a")

@@ -138,6 +138,38 @@ Test(near, a_fill_is_near_when_it_was_acknowledged)
     expect_told(&found, "filled", "from the copy");
 }
 
+Test(near, a_slow_lookup_does_not_undo_a_refresh)
+{
+    struct told told, refreshed = {0};
+    size_t number = look_up(STRICT, &told);
+    answer(number);
+    world.now_ms += 1000;
+    world.epoch.counter++; /* so that it is looked up in full */
+    look_up(STRICT, &told);
+    answer(number + 1); /* the versions */
+    struct cg_blob *before = cg_blob_ref(world.entry);
+    store_holds("refreshed");
+    world.store->port->fill(world.store, &keys[STRICT], world.entry, 60000, on_done, &refreshed);
+    answer(number + 3);
+    cg_blob_unref(world.entry);
+    world.entry = before; /* what the lookup in full had found */
+    answer(number + 2);
+    expect_told(&told, "one", "slow");
+    number = look_up(STRICT, &told);
+    answer(number);
+    expect_told(&told, "refreshed", "near");
+    /* Under other tokens it is no refresh. */
+    world.now_ms -= 2000;
+    world.versions[0] = version_of(99);
+    store_holds("by a clock that is behind");
+    number = look_up(STRICT, &told);
+    answer(number);
+    answer(number + 1);
+    number = look_up(STRICT, &told);
+    answer(number);
+    expect_told(&told, "by a clock that is behind", "near");
+}
+
 Test(near, where_the_store_cannot_answer_no_copy_does)
 {
     struct told told;

@@ -206,3 +206,46 @@ Test(cluster, one_dead_primary_leaves_the_others)
     WORLD_UNTIL(seen.done);
     cr_expect_eq(seen.result, CG_STORE_OK, "nothing of this is kept at the other");
 }
+
+/* ---- replicas in a Cluster ---- */
+
+static void begin_waiting_cluster(void)
+{
+    begin();
+    two = fake_start();
+    fake_share((struct fake *[]){one, two}, 2);
+    world.settings.wait_replicas = 1;
+    open_store("redis+cluster");
+    WORLD_UNTIL(is_available(store));
+}
+
+TestSuite(waiting_cluster, .init = begin_waiting_cluster, .fini = end);
+
+Test(waiting_cluster, purge_waits_for_the_replicas_of_whom_it_was_sent_on_to)
+{
+    unsigned waits = fake_told(two, "WAIT");
+    redirect(one, "EVALSHA", 1, "MOVED", two);
+    cr_expect_eq(purge(name_at(one)), CG_STORE_OK);
+    cr_expect_eq(fake_told(two, "WAIT"), waits + 1);
+    redirect(one, "EVALSHA", 1, "ASK", two);
+    fake_rule(two, "WAIT", 1, ":0\r\n");
+    cr_expect_eq(purge(name_at(one)), CG_STORE_UNAVAILABLE);
+    WORLD_UNTIL(is_available(store)); /* delivered again */
+}
+
+Test(waiting_cluster, each_owner_is_asked_for_its_replicas)
+{
+    struct cg_instance instances[] = {instance_of(name_at(one)), instance_of(name_at(two))};
+    unsigned waits[] = {fake_told(one, "WAIT"), fake_told(two, "WAIT")};
+    struct seen seen = {0};
+    store->port->purge(store, instances, 2, on_done, &seen);
+    WORLD_UNTIL(seen.done);
+    cr_expect_eq(seen.result, CG_STORE_OK);
+    cr_expect_eq(fake_told(one, "WAIT"), waits[0] + 1);
+    cr_expect_eq(fake_told(two, "WAIT"), waits[1] + 1);
+    fake_rule(two, "WAIT", 1, ":0\r\n");
+    seen.done = false;
+    store->port->purge(store, instances, 2, on_done, &seen);
+    WORLD_UNTIL(seen.done);
+    cr_expect_eq(seen.result, CG_STORE_UNAVAILABLE, "one without them is enough");
+}

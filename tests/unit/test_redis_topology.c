@@ -340,3 +340,24 @@ Test(topology, standalone_server_needs_no_look)
         world_turn();
     cr_expect_eq(t.count, 1);
 }
+
+static void expect_refusal(const struct fleet_server *server, const char *why)
+{
+    fleet_use_url("redis://127.0.0.1:%u", server->port);
+    fleet_catch_log();
+    struct cg_store *store = cg_redis_open(world.redis, &world.context, &world.clock);
+    WORLD_UNTIL(fleet_logged(why));
+    fleet_release_log();
+    cr_expect_not(is_available(store));
+    cg_redis_close(store);
+}
+
+Test(topology, server_of_another_kind_than_the_url_says_is_refused)
+{
+    struct fleet_server like = {.cluster = true};
+    expect_refusal(fleet_start(like), "it is a node of a Cluster; name it in redis+cluster://");
+    fleet_end_all();
+    fleet_start_sentinels(1, false, NULL, NULL);
+    expect_refusal(&fleet.servers[FLEET_SENTINEL],
+                   "it is a sentinel; name it in redis+sentinel://");
+}
