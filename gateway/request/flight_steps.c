@@ -91,20 +91,6 @@ static void leave_lane(struct cg_flight *flight)
 
 /* ---- the exchange ---- */
 
-/*
- * RFC 9111 4.3.1: what is stored and only expired is asked about. Under the founder's verdict: an
- * answer that a write made wrong is never a base (CONSISTENCY row 4). Should a write come in
- * between, what is confirmed is stored under versions that are no longer current.
- */
-static void ask_about_entry(struct cg_flight *flight)
-{
-    struct cg_request *founder = flight->founder;
-    flight->validates = !flight->no_validation && flight->may_store &&
-                        founder->verdict.may_validate && !founder->looked_twice &&
-                        cg_validation_fields(&founder->verdict, &founder->entry, &founder->arena,
-                                             &flight->forwarded);
-}
-
 enum cg_step_result cg_flight_step_ask(struct cg_flight *flight)
 {
     struct cg_machine *machine = flight->machine;
@@ -119,7 +105,7 @@ enum cg_step_result cg_flight_step_ask(struct cg_flight *flight)
         fail(flight, CG_ORIGIN_BAD_ANSWER, CG_STR("the request has too many fields to forward"));
         return CG_CONTINUE;
     }
-    ask_about_entry(flight);
+    cg_flight_ask_about_entry(flight);
     flight->asked = (struct cg_origin_request){
         .upstream = founder->plan.upstream,
         .method = facts->method,
@@ -183,62 +169,13 @@ static void judge(struct cg_flight *flight)
     }
 }
 
-/* ---- a validation ---- */
-
-/* The origin stands by what is stored: from here on it is this flight's answer, renewed. */
-static bool confirm(struct cg_flight *flight)
-{
-    const struct cg_request *founder = flight->founder;
-    const struct cg_entry *entry = &founder->entry;
-    struct cg_fields merged = {0};
-    if (!cg_merged_fields(&founder->verdict, entry, &flight->fields, &flight->arena, &merged))
-        return false;
-    flight->confirmed = true;
-    flight->fields = merged;
-    flight->status = entry->status;
-    flight->has_length = true;
-    flight->no_body = false;
-    flight->content_length = entry->body.length;
-    cg_buf_add_str(&flight->body, entry->body);
-    flight->received = entry->body.length;
-    return true;
-}
-
-/* A 304 to somebody else's question (RFC 9111 4.3.4): nothing here is known to be current. */
-static enum cg_step_result ask_again(struct cg_flight *flight)
-{
-    if (flight->exchange != NULL)
-        flight->machine->origin->port->cancel(flight->exchange);
-    flight->exchange = NULL;
-    flight->has_head = flight->ended = flight->validates = false;
-    flight->fields.count = 0;
-    flight->forwarded.count = 0;
-    flight->no_validation = true;
-    cg_flight_go(flight, CG_FLIGHT_ask);
-    return CG_CONTINUE;
-}
-
-/* False: not the answer that was asked for. */
-static bool take_validation(struct cg_flight *flight)
-{
-    const struct cg_request *founder = flight->founder;
-    switch (cg_validation_of(&founder->verdict, &founder->entry, flight->status, &flight->fields)) {
-    case CG_VALIDATION_CONFIRMED:
-        return confirm(flight);
-    case CG_VALIDATION_REPLACED:
-        return true;
-    case CG_VALIDATION_OTHER:
-        return false;
-    }
-    CG_UNREACHABLE();
-}
-
 enum cg_step_result cg_flight_step_await_head(struct cg_flight *flight)
 {
     if (flight->has_head) {
-        if (flight->validates && !take_validation(flight))
-            return ask_again(flight);
+        if (!cg_flight_take_validation(flight))
+            return cg_flight_ask_again(flight);
         judge(flight);
+        cg_flight_learn_from_head(flight);
         cg_flight_go(flight, CG_FLIGHT_refused);
         return CG_CONTINUE;
     }
@@ -346,16 +283,21 @@ static struct cg_blob *seal(struct cg_flight *flight, struct cg_blob *encoded)
 }
 
 static void fill(struct cg_flight *flight, const struct cg_key *key, const struct cg_entry *entry,
-                 cg_store_done_fn answer)
+                 uint64_t after_ms, cg_store_done_fn answer)
 {
     struct cg_store *store = flight->store;
     struct cg_blob *blob = cg_entry_encode(entry);
     if (store->port->seals)
         blob = seal(flight, blob);
     cg_flight_ref(flight);
-    store->port->fill(store, key, blob,
-                      entry->lifetime_ms + cg_storable_after_ms(&flight->storable), answer, flight);
+    store->port->fill(store, key, blob, entry->lifetime_ms + after_ms, answer, flight);
     cg_blob_unref(blob);
+}
+
+void cg_flight_fill(struct cg_flight *flight, const struct cg_key *key,
+                    const struct cg_entry *entry, uint64_t after_ms)
+{
+    fill(flight, key, entry, after_ms, on_filled);
 }
 
 /* Under the versions that were read before the fetch: a purge in between makes it dead on arrival.
@@ -364,6 +306,7 @@ static void put_in_store(struct cg_flight *flight)
 {
     const struct cg_plan *plan = &flight->founder->plan;
     const struct cg_storable *storable = &flight->storable;
+    uint64_t after_ms = cg_storable_after_ms(storable);
     struct cg_entry entry = {
         .kind = CG_ENTRY_ANSWER,
         .canonical = plan->canonical,
@@ -394,13 +337,13 @@ static void put_in_store(struct cg_flight *flight)
         marker.vary = storable->vary;
         marker.fields.count = 0;
         marker.body = CG_STR("");
-        fill(flight, key, &marker, on_marker_filled);
+        fill(flight, key, &marker, after_ms, on_marker_filled);
         cg_key_of(&flight->machine->ruleset->keys, plan->canonical, flight->signature,
                   &flight->variant_key);
         flight->variant_key.route = plan->key.route;
         key = &flight->variant_key;
     }
-    fill(flight, key, &entry, on_filled);
+    fill(flight, key, &entry, after_ms, on_filled);
 }
 
 enum cg_step_result cg_flight_step_store(struct cg_flight *flight)

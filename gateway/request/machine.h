@@ -207,9 +207,9 @@ struct cg_flight {
     bool ended;
     enum cg_origin_outcome outcome;
     bool sent;          /* some byte of the request left */
-    bool no_validation; /* an answer to one could not be used */
-    bool validates;     /* asks about the founder's entry */
-    bool confirmed;     /* … and the origin stands by it: fields are merged, the body is ours */
+    bool validates;   /* asks about the founder's entry */
+    bool confirmed;   /* … and the origin stands by it: fields are merged, the body is ours */
+    bool asked_twice; /* … or answered about another one, and was asked for the whole */
     struct cg_str detail;
 
     struct cg_request *waiters; /* list, no order promised */
@@ -271,7 +271,21 @@ bool cg_request_look_twice(struct cg_request *request);
 /* Brings the first plan back, if there is one. */
 void cg_request_look_back(struct cg_request *request);
 
+/* ---- request_wishes.c ---- */
+/* What the client says about caches, as far as its route honours it. True: it wants nothing from
+ * the origin. */
+bool cg_request_read_wishes(struct cg_request *request);
+/* If-Match and If-Unmodified-Since are the origin's to judge (RFC 9110 13.1). */
+bool cg_request_asks_origin(struct cg_request *request);
+enum cg_step_result cg_request_refuse_unasked(struct cg_request *request);
+/* To the verdict of a lookup. */
+void cg_request_apply_wishes(struct cg_request *request);
+/* Whether the client has what the flight brings, by its conditions. */
+bool cg_request_has_it_already(const struct cg_request *request);
+
 /* ---- reply.c ---- */
+/* Says so: 304, instead of the flight's answer. */
+void cg_request_reply_not_modified(struct cg_request *request);
 /* Begins the answer that the flight brings. */
 void cg_request_begin_flight(struct cg_request *request);
 /* What the client gets of the stored answer, by its conditions and ranges. True: several parts,
@@ -320,7 +334,20 @@ void cg_flight_answered(struct cg_flight *flight);
 struct cg_flight *cg_flight_of(void *owner);
 extern const struct cg_origin_events cg_flight_origin_events;
 
+/* ---- flight_validate.c ---- */
+/* Adds conditions to what is forwarded, where the founder found something to ask about. */
+void cg_flight_ask_about_entry(struct cg_flight *flight);
+/* The head came. False: not to the question that was asked; cg_flight_ask_again is the next step. */
+bool cg_flight_take_validation(struct cg_flight *flight);
+enum cg_step_result cg_flight_ask_again(struct cg_flight *flight);
+/* What the answer to a HEAD that missed says about the stored GET. */
+void cg_flight_learn_from_head(struct cg_flight *flight);
+
 /* ---- flight_steps.c ---- */
+/* Puts an entry of the founder's into the store, for its lifetime and `after_ms`; nobody waits. The
+ * key is borrowed until the flight's end. */
+void cg_flight_fill(struct cg_flight *flight, const struct cg_key *key,
+                    const struct cg_entry *entry, uint64_t after_ms);
 #define STEP(name) enum cg_step_result cg_flight_step_##name(struct cg_flight *flight);
 CG_FLIGHT_STEPS(STEP)
 #undef STEP

@@ -48,12 +48,14 @@ static void end(struct cg_request *request, struct cg_str bytes)
     request->client->port->send(request->client, bytes, true);
 }
 
-void cg_request_begin_flight(struct cg_request *request)
+static struct cg_reply_facts facts_of_flight(struct cg_request *request)
 {
     const struct cg_flight *flight = request->flight;
+    const struct cg_storable *storable = &flight->storable;
     struct cg_reply_facts facts = {
         .reason = request->reason,
-        .not_stored = flight->storable.reason,
+        .not_stored = storable->reason,
+        .stored_expired = storable->store_expired,
         .detail = request->plan.detail,
         .collapsed = request->collapsed,
         .received_at_ms = flight->head_at_ms,
@@ -63,17 +65,28 @@ void cg_request_begin_flight(struct cg_request *request)
         facts.reason = request->reason = CG_REASON_VALIDATED;
         facts.forward_status = 304;
     }
-    if (flight->storable.store) {
+    if (storable->store) {
         facts.has_ttl = true;
-        facts.ttl_s =
-            ((int64_t)flight->storable.lifetime_ms - (int64_t)flight->storable.initial_age_ms) /
-            1000;
+        facts.ttl_s = ((int64_t)storable->lifetime_ms - (int64_t)storable->initial_age_ms) / 1000;
     }
+    return facts;
+}
+
+/* What one client's fetch brought for that client alone (a cookie) is not for its followers. */
+static const struct cg_fields *fields_of_flight(struct cg_request *request,
+                                                struct cg_fields *ret_shared)
+{
+    const struct cg_fields *fields = &request->flight->fields;
+    return request->collapsed && cg_stored_fields(fields, &request->arena, ret_shared) ? ret_shared
+                                                                                       : fields;
+}
+
+void cg_request_begin_flight(struct cg_request *request)
+{
+    const struct cg_flight *flight = request->flight;
+    struct cg_reply_facts facts = facts_of_flight(request);
     struct cg_fields fields = {0}, shared = {0};
-    const struct cg_fields *from = &flight->fields;
-    /* What one client's fetch brought for that client alone (a cookie) is not for its followers. */
-    if (request->collapsed && cg_stored_fields(&flight->fields, &request->arena, &shared))
-        from = &shared;
+    const struct cg_fields *from = fields_of_flight(request, &shared);
     if (!cg_reply_fields(from, &facts, &request->arena, &fields))
         fields = *from;
     struct cg_reply_head head = {
@@ -84,6 +97,21 @@ void cg_request_begin_flight(struct cg_request *request)
         .no_body = flight->no_body,
     };
     begin(request, &head);
+}
+
+void cg_request_reply_not_modified(struct cg_request *request)
+{
+    struct cg_reply_facts facts = facts_of_flight(request);
+    struct cg_fields fields = {0}, cut = {0}, shared = {0};
+    if (facts.forward_status == 0) /* RFC 9211 2.3: it differs from ours */
+        facts.forward_status = request->flight->status;
+    const struct cg_fields *from = fields_of_flight(request, &shared);
+    if (!cg_not_modified_fields(from, &request->arena, &cut) ||
+        !cg_reply_fields(&cut, &facts, &request->arena, &fields))
+        fields = cut;
+    struct cg_reply_head head = {.status = 304, .fields = &fields, .no_body = true};
+    begin(request, &head);
+    end(request, CG_STR(""));
 }
 
 /* ---- a stored answer ---- */

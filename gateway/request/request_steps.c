@@ -48,45 +48,19 @@ static enum cg_step_result pass(struct cg_request *request, enum cg_reason reaso
 }
 
 /* RFC 9111 5.2.1.7: whoever asks for what is stored alone is not given anything else. */
-static enum cg_step_result refuse_unasked(struct cg_request *request)
-{
-    count(request, CG_METRIC_MISSES);
-    cg_request_go(request, CG_REQUEST_await_client);
-    cg_request_reply_error(request, 504, CG_REASON_ONLY_IF_CACHED, CG_STR(""), NULL);
-    return CG_CONTINUE;
-}
-
-/* Most requests have none of these fields, and are looked at no closer. */
-static bool speaks_to_caches(const struct cg_fields *fields)
-{
-    for (size_t i = 0; i < fields->count; i++) {
-        struct cg_str name = fields->items[i].name;
-        if (cg_str_starts_with(name, CG_STR("if-")) || cg_str_eq(name, CG_STR("range")) ||
-            cg_str_eq(name, CG_STR("cache-control")) || cg_str_eq(name, CG_STR("pragma")))
-            return true;
-    }
-    return false;
-}
-
 static enum cg_step_result begin_read(struct cg_request *request)
 {
-    const struct cg_fields *fields = request->facts->fields;
-    struct cg_str field;
+    bool only_if_cached = cg_request_read_wishes(request);
+    bool is_pass = request->plan.kind == CG_PLAN_PASS;
     request->variant_key = request->plan.key;
-    request->speaks_to_caches = speaks_to_caches(fields);
-    if (request->speaks_to_caches) {
-        cg_wishes_of(request->plan.route, fields, &request->wishes);
-        /* If-Match and If-Unmodified-Since are the origin's to judge (RFC 9110 13.1). */
-        if (cg_precondition_of(fields, &field) == CG_PRECONDITION_ORIGIN) {
-            if (request->wishes.only_if_cached)
-                return refuse_unasked(request);
-            count(request, CG_METRIC_PASSES);
-            request->plan.detail = cg_arena_copy(&request->arena, field);
-            return pass(request, CG_REASON_CONDITION);
-        }
+    if (!is_pass && !cg_request_asks_origin(request)) {
+        cg_request_go(request, CG_REQUEST_lookup);
+        return CG_CONTINUE;
     }
-    cg_request_go(request, CG_REQUEST_lookup);
-    return CG_CONTINUE;
+    count(request, CG_METRIC_PASSES);
+    if (only_if_cached)
+        return cg_request_refuse_unasked(request);
+    return pass(request, is_pass ? request->plan.reason : CG_REASON_CONDITION);
 }
 
 enum cg_step_result cg_request_step_receive(struct cg_request *request)
@@ -104,11 +78,8 @@ enum cg_step_result cg_request_step_receive(struct cg_request *request)
     }
     switch (request->plan.kind) {
     case CG_PLAN_LOOKUP:
-        return begin_read(request);
     case CG_PLAN_PASS:
-        count(request, CG_METRIC_PASSES);
-        cg_request_go(request, CG_REQUEST_forward);
-        return CG_CONTINUE;
+        return begin_read(request);
     case CG_PLAN_WRITE:
         count(request, CG_METRIC_WRITES);
         request->is_write = true;
@@ -152,7 +123,7 @@ static enum cg_step_result pass_in_outage(struct cg_request *request)
 {
     count(request, CG_METRIC_STORE_ERRORS);
     if (request->wishes.only_if_cached)
-        return refuse_unasked(request);
+        return cg_request_refuse_unasked(request);
     request->in_outage = true;
     return pass(request, CG_REASON_STORE_UNAVAILABLE);
 }
@@ -236,10 +207,11 @@ enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
         cg_request_go(request, CG_REQUEST_lookup);
         return CG_CONTINUE;
     }
-    if (request->speaks_to_caches)
-        request->verdict = cg_verdict_for(request->verdict, &request->entry, &request->wishes);
-    if (request->verdict.refused)
-        return refuse_unasked(request);
+    cg_request_apply_wishes(request);
+    if (request->verdict.refused) {
+        count(request, CG_METRIC_MISSES);
+        return cg_request_refuse_unasked(request);
+    }
     request->reason = request->verdict.reason;
     switch (request->verdict.kind) {
     case CG_VERDICT_HIT:
@@ -290,20 +262,6 @@ enum cg_step_result cg_request_step_deliver_hit(struct cg_request *request)
     bool in_parts = cg_request_cut_entry(request);
     cg_request_go(request, in_parts ? CG_REQUEST_deliver_parts : CG_REQUEST_await_client);
     cg_request_reply_entry(request);
-    return CG_CONTINUE;
-}
-
-enum cg_step_result cg_request_step_deliver_parts(struct cg_request *request)
-{
-    if (request->client == NULL) {
-        cg_request_go(request, CG_REQUEST_finished);
-        return CG_CONTINUE;
-    }
-    if (request->client_busy)
-        return CG_WAIT;
-    if (!cg_request_send_part(request))
-        return CG_WAIT;
-    cg_request_go(request, CG_REQUEST_await_client);
     return CG_CONTINUE;
 }
 
@@ -452,6 +410,12 @@ enum cg_step_result cg_request_step_await_head(struct cg_request *request)
     cg_timer_disarm(request->machine->clock, &request->timer);
     if (request->collapsed)
         count(request, CG_METRIC_COLLAPSED);
+    if (cg_request_has_it_already(request)) {
+        cg_request_reply_not_modified(request);
+        cg_flight_leave(request);
+        cg_request_go(request, CG_REQUEST_await_client);
+        return CG_CONTINUE;
+    }
     cg_request_go(request, CG_REQUEST_stream);
     cg_request_begin_flight(request);
     return CG_CONTINUE;
