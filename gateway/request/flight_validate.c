@@ -127,8 +127,8 @@ void cg_flight_learn_from_head(struct cg_flight *flight)
         founder->looked_twice)
         return;
     entry.epoch = founder->view.epoch;
-    switch (cg_head_effect_of(&founder->verdict, &founder->entry, flight->status,
-                              &flight->fields)) {
+    switch (
+        cg_head_effect_of(&founder->verdict, &founder->entry, flight->status, &flight->fields)) {
     case CG_HEAD_NOTHING:
         return;
     case CG_HEAD_UPDATE:

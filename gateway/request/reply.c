@@ -48,6 +48,19 @@ static void end(struct cg_request *request, struct cg_str bytes)
     request->client->port->send(request->client, bytes, true);
 }
 
+/* The name in the store: a keyed digest, which tells of identities no more than that they differ.
+ */
+static struct cg_str key_of(struct cg_request *request)
+{
+    static const char digits[] = "0123456789abcdef";
+    if (!request->machine->shows_keys || request->plan.kind != CG_PLAN_LOOKUP)
+        return CG_STR("");
+    char *text = cg_arena_alloc(&request->arena, 2 * CG_DIGEST_BYTES);
+    for (size_t i = 0; i < 2 * CG_DIGEST_BYTES; i++)
+        text[i] = digits[request->variant_key.id[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15];
+    return cg_str_of(text, 2 * CG_DIGEST_BYTES);
+}
+
 static struct cg_reply_facts facts_of_flight(struct cg_request *request)
 {
     const struct cg_flight *flight = request->flight;
@@ -59,6 +72,7 @@ static struct cg_reply_facts facts_of_flight(struct cg_request *request)
         .detail = request->plan.detail,
         .collapsed = request->collapsed,
         .received_at_ms = flight->head_at_ms,
+        .key = key_of(request),
         .via = request->machine->via,
     };
     if (flight->confirmed) {
@@ -196,6 +210,7 @@ void cg_request_reply_entry(struct cg_request *request)
         .ttl_s = request->verdict.ttl_s,
         .age_s = request->verdict.age_s,
         .received_at_ms = entry->stored_at_ms,
+        .key = key_of(request),
         .via = request->machine->via,
     };
     if (request->delivery != NULL) {

@@ -282,3 +282,30 @@ Test(delivery, who_wants_it_not_stored_is_obeyed)
     cr_assert(world_got(client, 200, "all", "stored"));
     world_destroy(world);
 }
+
+/* ---- Cache-Status ---- */
+
+/* RFC 9211 2.7: only where the operator wants it, and the same for all who share the answer. */
+Test(delivery, name_in_the_store_is_shown_on_demand)
+{
+    struct world *world = world_with("/items/1", "vary: accept-language", "one");
+    struct world_client *client = world_gets(world, "/items/1");
+    cr_assert_null(strstr(world_field(client, "cache-status"), "key="));
+    world->machine.shows_keys = true;
+    client = world_gets(world, "/items/1");
+    struct world_client *other = world_gets(world, "/items/1");
+    struct world_client *variant = get(world, "/items/1", "accept-language: de");
+    world_origin_answers(world_asked(world), 200, "vary: accept-language", "eins");
+    const char *key = strstr(world_field(client, "cache-status"), "key=\"");
+    cr_assert_not_null(key);
+    cr_assert_eq(strspn(key + 5, "0123456789abcdef"), 2 * CG_DIGEST_BYTES);
+    cr_assert_str_eq(world_field(other, "cache-status"), world_field(client, "cache-status"));
+    const char *its = strstr(world_field(variant, "cache-status"), "key=\"");
+    cr_assert(its != NULL && strncmp(its, key, 5 + 2 * CG_DIGEST_BYTES) != 0);
+    world_asks(world, "POST", "/items/1", NULL, "x");
+    world_origin_answers(world_asked(world), 404, NULL, "");
+    struct world_client *pass = world_gets(world, "/never/1");
+    world_origin_answers(world_asked(world), 200, NULL, "never");
+    cr_assert_null(strstr(world_field(pass, "cache-status"), "key="));
+    world_destroy(world);
+}
