@@ -224,6 +224,8 @@ enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
         request->stale_at_hand = request->verdict.usable_if_error;
         if (unreadable != CG_REASON_ABSENT)
             request->reason = unreadable;
+        else if (request->reason == CG_REASON_ABSENT && !cg_str_empty(request->variant))
+            request->reason = CG_REASON_VARY; /* others are there (RFC 9211 2.2) */
         return miss(request);
     case CG_VERDICT_PASS:
         count(request, CG_METRIC_MISSES);
