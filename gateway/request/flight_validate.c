@@ -27,10 +27,9 @@ static bool still_stands(const struct cg_flight *flight)
 void cg_flight_ask_about_entry(struct cg_flight *flight)
 {
     struct cg_request *founder = flight->founder;
-    /* The body becomes the flight's own, so it must fit. What was found under another secret is
-     * found again by nobody who looks under ours. */
+    /* The body becomes the flight's own, so it must fit. */
     flight->validates = flight->may_store && !flight->asked_twice &&
-                        founder->verdict.may_validate && !founder->looked_twice &&
+                        founder->verdict.may_validate &&
                         founder->entry.body.length <= flight->keep_max && still_stands(flight) &&
                         cg_validation_fields(&founder->verdict, &founder->entry, &founder->arena,
                                              &flight->forwarded);
@@ -123,8 +122,7 @@ void cg_flight_learn_from_head(struct cg_flight *flight)
     const struct cg_request *founder = flight->founder;
     struct cg_entry entry = founder->entry;
     uint64_t after_ms = 0;
-    if (!founder->plan.head || founder->reason != CG_REASON_HEAD_MISS || !founder->verdict.alive ||
-        founder->looked_twice)
+    if (!founder->plan.head || founder->reason != CG_REASON_HEAD_MISS || !founder->verdict.alive)
         return;
     entry.epoch = founder->view.epoch;
     switch (

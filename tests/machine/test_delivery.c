@@ -96,6 +96,16 @@ Test(delivery, some_conditions_are_for_the_origin)
     world_destroy(world);
 }
 
+/* Whose conditions travelled: what the origin makes of them is not to be made better. */
+Test(delivery, conditions_of_what_is_passed_are_the_origin_s_too)
+{
+    struct world *world = world_create(rules);
+    struct world_client *client = get(world, "/never/1", "if-none-match: \"1\"");
+    world_origin_answers(world_asked(world), 200, tagged, "whole");
+    cr_assert(world_got(client, 200, "whole", "rule-never"));
+    world_destroy(world);
+}
+
 /* ---- ranges ---- */
 
 Test(delivery, ranges_are_cut_from_what_is_stored)

@@ -280,6 +280,23 @@ Test(validation, nobody_waits_and_it_is_stored_all_the_same)
     world_destroy(world);
 }
 
+/* It is not shared, and stored all the same. */
+Test(validation, nobody_waits_for_what_is_kept_to_be_asked_about)
+{
+    struct world *world = world_create(rules);
+    struct world_client *client = world_gets(world, "/items/1");
+    struct world_exchange *asked = world_asked(world);
+    world_origin_head(asked, 200, "etag: \"1\"\ncache-control: no-cache", 4);
+    world_client_leaves(client);
+    world_origin_body(asked, "body");
+    world_origin_end(asked, CG_ORIGIN_COMPLETE);
+    client = world_gets(world, "/items/1");
+    cr_assert_str_eq(asked_with(world_asked(world), "if-none-match"), "\"1\"");
+    world_origin_answers(world_asked(world), 304, NULL, "");
+    cr_assert(world_got(client, 200, "body", "fwd-status=304"));
+    world_destroy(world);
+}
+
 /* ---- CONSISTENCY row 4 ---- */
 
 Test(validation, purged_answer_is_not_asked_about)
