@@ -16,7 +16,9 @@ enum { VALUE_BYTES_MAX = 1 << 30, OUT_BYTES_MAX = 64 << 20, TIMEOUT_MIN_MS = 500
 
 static int complain(const char *about, const char *sentence)
 {
-    fprintf(stderr, "cachegate: %s: %s\n", about, sentence);
+    char what[CG_INSPECT_SHOWN_MAX], why[CG_INSPECT_SHOWN_MAX];
+    fprintf(stderr, "cachegate: %s: %s\n", cg_inspect_shown(cg_str_from(about), what),
+            cg_inspect_shown(cg_str_from(sentence), why));
     return CG_CLI_FAILED;
 }
 
@@ -143,7 +145,8 @@ static redisReply *ask_value(const struct cg_inspection *inspection, struct cg_s
 
 static int print_value(struct cg_inspection *inspection, const redisReply *value)
 {
-    cg_inspect_line(inspection, "key", "%s", inspection->key.bytes);
+    char room[CG_INSPECT_SHOWN_MAX];
+    cg_inspect_line(inspection, "key", "%s", cg_inspect_shown(inspection->key, room));
     bool known = value->type == REDIS_REPLY_ARRAY
                      ? cg_inspect_elements(inspection, value)
                      : value->type == REDIS_REPLY_STRING &&

@@ -34,6 +34,10 @@ const char *cg_inspect_instance(const struct cg_inspection *inspection,
 /* `name` padded, then the text. */
 void cg_inspect_line(const struct cg_inspection *inspection, const char *name, const char *format,
                      ...) __attribute__((format(printf, 3, 4)));
+/* Texts that others wrote, for a terminal: what is not printable ASCII becomes `?`, the rest of a
+ * long one `...`. */
+enum { CG_INSPECT_SHOWN_MAX = 256 };
+const char *cg_inspect_shown(struct cg_str text, char room[CG_INSPECT_SHOWN_MAX]);
 /* A date and how far away it is. */
 void cg_inspect_when(const struct cg_inspection *inspection, const char *name, int64_t at_ms);
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { HEX_BYTES = 2 * CG_DIGEST_BYTES + 1, TEXT_SHOWN_MAX = 200 };
+enum { HEX_BYTES = 2 * CG_DIGEST_BYTES + 1 };
 
 /* ---- lines ---- */
 
@@ -59,11 +59,11 @@ static void print_date(int64_t at_ms, char room[48])
 static void print_when(const struct cg_inspection *inspection, int64_t at_ms, char room[128])
 {
     char date[48], distance[48];
-    int64_t ahead_ms = at_ms - inspection->now_ms;
+    bool ahead = at_ms > inspection->now_ms;
+    uint64_t at = (uint64_t)at_ms, now = (uint64_t)inspection->now_ms; /* no difference overflows */
     print_date(at_ms, date);
-    print_duration((uint64_t)(ahead_ms < 0 ? -ahead_ms : ahead_ms), distance);
-    snprintf(room, 128, "%s (%s%s%s)", date, ahead_ms > 0 ? "in " : "", distance,
-             ahead_ms > 0 ? "" : " ago");
+    print_duration(ahead ? at - now : now - at, distance);
+    snprintf(room, 128, "%s (%s%s%s)", date, ahead ? "in " : "", distance, ahead ? "" : " ago");
 }
 
 void cg_inspect_when(const struct cg_inspection *inspection, const char *name, int64_t at_ms)
@@ -80,10 +80,10 @@ static const char *hex(const void *bytes, size_t length, char room[HEX_BYTES])
     return room;
 }
 
-/* Texts that others wrote: what is not printable ASCII becomes `?`. */
-static const char *shown(struct cg_str text, char room[TEXT_SHOWN_MAX + 4])
+const char *cg_inspect_shown(struct cg_str text, char room[CG_INSPECT_SHOWN_MAX])
 {
-    size_t length = text.length < TEXT_SHOWN_MAX ? text.length : TEXT_SHOWN_MAX;
+    const size_t longest = CG_INSPECT_SHOWN_MAX - 4;
+    size_t length = text.length < longest ? text.length : longest;
     for (size_t i = 0; i < length; i++)
         room[i] = (char)(text.bytes[i] < ' ' || text.bytes[i] > '~' ? '?' : text.bytes[i]);
     snprintf(room + length, 4, "%s", length < text.length ? "..." : "");
@@ -207,7 +207,7 @@ static void print_head(const struct cg_inspection *inspection, const struct cg_s
 {
     const struct cg_ruleset *ruleset = inspection->settings->ruleset;
     const struct cg_entry *entry = &clear->entry;
-    char id[HEX_BYTES], name[TEXT_SHOWN_MAX + 4];
+    char id[HEX_BYTES], name[CG_INSPECT_SHOWN_MAX];
     bool answer = entry->kind == CG_ENTRY_ANSWER;
     cg_inspect_line(inspection, "kind", "%s, sealed, format %d",
                     answer ? "a stored answer" : "a Vary marker: names what selects among variants",
@@ -219,7 +219,7 @@ static void print_head(const struct cg_inspection *inspection, const struct cg_s
                     whose_secret(inspection->settings, clear->secret_id));
     if (entry->route < ruleset->route_count)
         cg_inspect_line(inspection, "route", "%u, %s", entry->route,
-                        shown(ruleset->routes[entry->route].name, name));
+                        cg_inspect_shown(ruleset->routes[entry->route].name, name));
     else
         cg_inspect_line(inspection, "route", "%u", entry->route);
     if (answer)
@@ -236,7 +236,8 @@ static void print_head(const struct cg_inspection *inspection, const struct cg_s
 /* Whether it is fresh, or stale within a window. */
 static bool print_times(const struct cg_inspection *inspection, const struct cg_entry *entry)
 {
-    int64_t until_ms = later(entry->stored_at_ms, entry->lifetime_ms);
+    int64_t stored_ms = entry->stored_at_ms < 0 ? 0 : entry->stored_at_ms;
+    int64_t until_ms = later(stored_ms, entry->lifetime_ms);
     until_ms -=
         entry->initial_age_ms > INT64_MAX / 2 ? INT64_MAX / 2 : (int64_t)entry->initial_age_ms;
     uint64_t windows_ms = entry->stale_while_revalidate_ms > entry->stale_if_error_ms
@@ -323,13 +324,13 @@ static bool print_epoch(const struct cg_inspection *inspection, struct cg_str va
 {
     struct cg_epoch epoch;
     struct cg_str record;
-    char text[TEXT_SHOWN_MAX + 4];
+    char text[CG_INSPECT_SHOWN_MAX];
     if (!read_epoch(value, &epoch, &record))
         return false;
     cg_inspect_line(inspection, "kind", "the epoch: how far the history of open purges has come");
     cg_inspect_line(inspection, "generation", "%016llx", (unsigned long long)epoch.generation);
     cg_inspect_line(inspection, "open purges", "%llu", (unsigned long long)epoch.counter);
-    cg_inspect_line(inspection, "made under", "%s", shown(record, text));
+    cg_inspect_line(inspection, "made under", "%s", cg_inspect_shown(record, text));
     return true;
 }
 
@@ -358,7 +359,7 @@ static struct cg_str element_str(const redisReply *elements, size_t i)
 
 static void print_ban(const struct cg_inspection *inspection, struct cg_str text)
 {
-    char pattern[TEXT_SHOWN_MAX + 4], user[TEXT_SHOWN_MAX + 4];
+    char pattern[CG_INSPECT_SHOWN_MAX], user[CG_INSPECT_SHOWN_MAX];
     struct cg_epoch epoch;
     struct cg_str rest;
     if (!read_epoch(text, &epoch, &rest)) {
@@ -371,8 +372,9 @@ static void print_ban(const struct cg_inspection *inspection, struct cg_str text
         what = who = CG_STR("");
     cg_buf_printf(inspection->out, "  %016llx %llu  %s%s%s\n", (unsigned long long)epoch.generation,
                   (unsigned long long)epoch.counter,
-                  cg_str_empty(what) ? "everything" : shown(what, pattern),
-                  cg_str_empty(who) ? "" : " of user ", cg_str_empty(who) ? "" : shown(who, user));
+                  cg_str_empty(what) ? "everything" : cg_inspect_shown(what, pattern),
+                  cg_str_empty(who) ? "" : " of user ",
+                  cg_str_empty(who) ? "" : cg_inspect_shown(who, user));
 }
 
 /* Members and scores, or fields and values. */
@@ -380,16 +382,17 @@ static void print_pairs(const struct cg_inspection *inspection, const redisReply
                         bool dates)
 {
     for (size_t i = 0; i + 1 < elements->elements; i += 2) {
-        char name[TEXT_SHOWN_MAX + 4], value[TEXT_SHOWN_MAX + 4], when[128];
+        char name[CG_INSPECT_SHOWN_MAX], value[CG_INSPECT_SHOWN_MAX], when[128];
         struct cg_str text = element_str(elements, i + 1);
         uint64_t at_ms;
         if (dates && cg_str_to_u64(text, INT64_MAX, &at_ms)) {
             print_when(inspection, (int64_t)at_ms, when);
-            cg_buf_printf(inspection->out, "  %s until %s\n", shown(element_str(elements, i), name),
-                          when);
+            cg_buf_printf(inspection->out, "  %s until %s\n",
+                          cg_inspect_shown(element_str(elements, i), name), when);
         } else {
-            cg_buf_printf(inspection->out, "  %s  %s\n", shown(element_str(elements, i), name),
-                          shown(text, value));
+            cg_buf_printf(inspection->out, "  %s  %s\n",
+                          cg_inspect_shown(element_str(elements, i), name),
+                          cg_inspect_shown(text, value));
         }
     }
 }

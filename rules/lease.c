@@ -17,7 +17,7 @@ static int64_t slack_ms(int64_t span_ms)
 uint32_t cg_lease_pace_ms(const struct cg_lease_terms *terms)
 {
     uint32_t pace_ms = terms->lease_ms / PACES_PER_LEASE;
-    if (terms->replicated && pace_ms > terms->failover_ms / 3)
+    if ((terms->replicated || terms->replaceable) && pace_ms > terms->failover_ms / 3)
         pace_ms = terms->failover_ms / 3;
     return pace_ms == 0 ? 1 : pace_ms;
 }
@@ -67,6 +67,13 @@ int64_t cg_lease_trusted_until_ms(const struct cg_lease *lease)
             return INT64_MIN;
         until_ms = lease->told_ms + notice_ms(&lease->terms);
     }
+    if (lease->terms.replaceable) {
+        if (!lease->told)
+            return INT64_MIN;
+        int64_t heard_ms = lease->told_ms + lease->terms.failover_ms;
+        if (heard_ms < until_ms)
+            until_ms = heard_ms;
+    }
     if (lease->terms.replicated) {
         if (!lease->has_replicated)
             return INT64_MIN;
@@ -79,6 +86,8 @@ int64_t cg_lease_trusted_until_ms(const struct cg_lease *lease)
 
 bool cg_lease_lapsed(const struct cg_lease *lease, int64_t now_ms)
 {
+    if (!lease->terms.replaceable)
+        return false;
     return !lease->told || now_ms - lease->told_ms >= lease->terms.failover_ms;
 }
 

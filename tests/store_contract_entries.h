@@ -134,6 +134,9 @@ Test(store, bans_beyond_the_horizon_can_only_cause_misses)
 
 /* ---- calls from inside an answer ---- */
 
+/* The end of a write over TLS is told in a turn of libh2o's own, which never comes while an answer
+ * on that connection turns the loop, as this test does and no gateway. */
+#ifndef CONTRACT_WITHOUT_NESTED_TURNS
 struct nested {
     bool done;
     struct cg_epoch epoch_before;
@@ -168,6 +171,8 @@ Test(store, answer_may_call_the_store_again)
     contract_factory.wait(&nested.done);
     cr_expect_eq(look_up(here, 1, NULL, 0).epoch.counter, nested.epoch_before.counter + 1);
 }
+
+#endif
 
 /* ---- what is reported ---- */
 

@@ -136,7 +136,9 @@ static void on_list_epoch(void *owner, size_t index, const redisReply *reply)
 static void on_list(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_handle *handle = owner;
-    bool good = handle->list_epoch_known && reply != NULL && reply->type == REDIS_REPLY_ARRAY;
+    /* One of another type has no elements, as one that was evicted. */
+    bool good = handle->list_epoch_known && reply != NULL &&
+                (reply->type == REDIS_REPLY_ARRAY || cg_redis_is_wrong_type(reply));
     (void)index;
     handle->fetching_bans = false;
     if (good) {
@@ -207,7 +209,7 @@ static void send_part(struct cg_redis_call *call, size_t index, bool whole);
 static void on_appended(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_call *call = owner;
-    if (cg_redis_is_noscript(reply)) {
+    if (cg_redis_call_wants_text(call, reply)) {
         send_part(call, index, true);
         cg_redis_call_replicate(call);
     } else if (cg_redis_is_error(reply)) {

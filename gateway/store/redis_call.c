@@ -119,6 +119,11 @@ void cg_redis_call_finish(struct cg_redis_call *call)
 
 /* ---- scripts on versions ---- */
 
+bool cg_redis_call_wants_text(struct cg_redis_call *call, const redisReply *reply)
+{
+    return cg_redis_is_noscript(reply) && call->whole_sent++ < call->count;
+}
+
 void cg_redis_call_change(struct cg_redis_call *call, size_t index, bool whole,
                           cg_redis_reply_fn answer)
 {
@@ -148,7 +153,7 @@ void cg_redis_call_change(struct cg_redis_call *call, size_t index, bool whole,
 static void on_changed(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_call *call = owner;
-    if (cg_redis_is_noscript(reply)) {
+    if (cg_redis_call_wants_text(call, reply)) {
         cg_redis_call_change(call, index, true, on_changed);
         cg_redis_call_replicate(call);
     } else if (cg_redis_is_error(reply)) {

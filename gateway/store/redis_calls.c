@@ -49,7 +49,7 @@ static void on_settled(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_call *call = owner;
     bool ended;
-    if (cg_redis_is_noscript(reply)) {
+    if (cg_redis_call_wants_text(call, reply)) {
         cg_redis_call_change(call, index, true, on_settled);
     } else if (cg_redis_is_error(reply)) {
         call->failed = true;
@@ -67,7 +67,9 @@ static void on_version(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_call *call = owner;
     bool ended = false;
-    if (cg_redis_is_error(reply)) {
+    if (cg_redis_is_wrong_type(reply)) {
+        cg_redis_call_change(call, index, false, on_settled); /* which removes it */
+    } else if (cg_redis_is_error(reply)) {
         call->failed = true;
     } else {
         struct cg_str value = cg_redis_reply_str(reply);

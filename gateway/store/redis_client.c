@@ -3,6 +3,7 @@
 #include "cachegate/assert.h"
 #include "cachegate/redis_map.h"
 #include "gateway/store/redis_peer.h"
+#include "gateway/store/redis_reader.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -13,14 +14,19 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { REDIRECTIONS_MAX = 5, PIECE_BYTES = 65536, WHY_BYTES = 512 };
+enum {
+    REDIRECTIONS_MAX = 5,
+    PIECE_BYTES = 65536,
+    WHY_BYTES = 512,
+    VALUE_BYTES_MAX = 512 << 20,
+};
 
 struct cg_redis_client {
     struct cg_redis_peer peer;
     struct timeval timeout;
     int socket; /* -1: none */
     SSL *tls;   /* NULL in the clear */
-    redisReader *reader;
+    struct cg_redis_reader reader;
     char why[WHY_BYTES];
 };
 
@@ -40,9 +46,7 @@ static void hang_up(struct cg_redis_client *client)
     if (client->socket >= 0)
         close(client->socket);
     client->socket = -1;
-    if (client->reader != NULL)
-        redisReaderFree(client->reader);
-    client->reader = NULL;
+    cg_redis_reader_fini(&client->reader);
 }
 
 static int open_socket(const struct cg_redis_client *client, int family)
@@ -132,13 +136,14 @@ static bool send_all(struct cg_redis_client *client, const char *bytes, size_t l
 static redisReply *receive(struct cg_redis_client *client)
 {
     char *piece = malloc(PIECE_BYTES);
-    void *reply = NULL;
+    redisReply *reply = NULL;
     CG_ASSERT(piece != NULL);
-    while (redisReaderGetReply(client->reader, &reply) == REDIS_OK && reply == NULL) {
+    while (cg_redis_reader_next(&client->reader, &reply) && reply == NULL) {
         ssize_t length = client->tls != NULL ? (ssize_t)SSL_read(client->tls, piece, PIECE_BYTES)
                                              : recv(client->socket, piece, PIECE_BYTES, 0);
-        if (length <= 0 || redisReaderFeed(client->reader, piece, (size_t)length) != REDIS_OK)
+        if (length <= 0)
             break;
+        cg_redis_reader_feed(&client->reader, piece, (size_t)length);
     }
     free(piece);
     return reply;
@@ -179,7 +184,8 @@ static bool insist(struct cg_redis_client *client, const struct cg_str *words, s
     redisReply *reply = exchange(client, words, count);
     bool good = reply != NULL && reply->type != REDIS_REPLY_ERROR;
     if (reply != NULL && !good) {
-        snprintf(client->why, sizeof client->why, "%s", reply->str);
+        snprintf(client->why, sizeof client->why, "%s",
+                 cg_redis_peer_shown(&client->peer, reply->str));
         hang_up(client);
     }
     if (reply != NULL)
@@ -200,8 +206,8 @@ static bool reach(struct cg_redis_client *client, const struct cg_redis_address 
     client->why[0] = '\0';
     if (!dial(client, address))
         return false;
-    client->reader = redisReaderCreate();
-    CG_ASSERT(client->reader != NULL);
+    /* Whatever Redis can keep under one key is worth a look. */
+    cg_redis_reader_init(&client->reader, client->peer.reply_bytes_max + VALUE_BYTES_MAX);
     if (start_tls(client, address))
         return true;
     hang_up(client);

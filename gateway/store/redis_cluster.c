@@ -9,10 +9,14 @@
 #include "cachegate/assert.h"
 #include "gateway/store/redis_scout.h"
 
+/* Naming all slots again and again keeps a loop busy. */
+enum { NAMED_MAX = 2 * CG_REDIS_SLOTS };
+
 struct cluster {
     struct cg_redis_scout scout;
     struct cg_redis_address asked;
     struct cg_redis_map *seen; /* under construction */
+    uint64_t named;            /* slots, those that were named twice too */
     uint64_t epoch;
     bool down;
 };
@@ -62,7 +66,10 @@ static bool read_range(struct cluster *cluster, const redisReply *range)
     return range->type == REDIS_REPLY_ARRAY && range->elements >= 3 &&
            range->element[0]->type == REDIS_REPLY_INTEGER &&
            range->element[1]->type == REDIS_REPLY_INTEGER && range->element[0]->integer >= 0 &&
-           range->element[1]->integer >= 0 && read_primary(cluster, range->element[2], &primary) &&
+           range->element[1]->integer >= range->element[0]->integer &&
+           (cluster->named += (uint64_t)range->element[1]->integer -
+                              (uint64_t)range->element[0]->integer + 1) <= NAMED_MAX &&
+           read_primary(cluster, range->element[2], &primary) &&
            cg_redis_map_add(cluster->seen, &primary, (uint64_t)range->element[0]->integer,
                             (uint64_t)range->element[1]->integer);
 }
@@ -71,6 +78,7 @@ static void read_slots(struct cluster *cluster, const redisReply *slots)
 {
     struct cg_redis_probe *probe = &cluster->scout.probe;
     cg_redis_map_init(cluster->seen);
+    cluster->named = 0;
     if (slots->type != REDIS_REPLY_ARRAY) {
         cg_redis_probe_fail(probe, "CLUSTER SLOTS gave no list");
         return;

@@ -11,8 +11,14 @@
  *
  * A new history begins when the record is another one (hello), when nobody vouches, and when
  * somebody is gone: a generation that never was, since a fetch from before may still be stored
- * under a counter that the old history would reach again. `append` and `beat` leave the record
- * alone. Where Redis is full the epoch goes, and so does a membership.
+ * under a counter that the old history would reach again. `append`, `join` and `beat` leave the
+ * record alone. Only `join` makes a member: a late heartbeat does not bring back who has left.
+ * Where Redis is full the epoch goes. An epoch that no gateway can read (redis_bans.c) counts as
+ * none, or it would keep them all from the cache for good.
+ *
+ * A script that has written may go on to where Redis is full, so PEXPIRE, which is never refused,
+ * stands before the renewal of a membership. Heartbeats leave the epoch's own expiry alone as long
+ * as they can: whoever is pushed changes (redis_tracking.h) would take it for one.
  *
  * Answers the epoch or "", the time, how many others have lapsed, and flags: 1 a new history, 2
  * joined, 4 the asking member was not known, 8 the record is another one.
@@ -31,6 +37,9 @@ static const char text[] =
     "if type(value) == 'string' then\n"
     "  generation, counter, made = string.match(value, '^(%x+):(%d+):(.*)$')\n"
     "end\n"
+    "if generation and (#generation ~= 16 or tonumber(counter) >= 2 ^ 52) then\n"
+    "  generation, made = nil, nil\n"
+    "end\n"
     "local lapsed, vouched, known, gone = 0, false, false, {}\n"
     "if mode ~= 'append' then\n"
     "  local all = redis.pcall('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES')\n"
@@ -46,7 +55,7 @@ static const char text[] =
     "      gone[#gone + 1] = all[i]\n"
     "    elseif ends <= now then\n"
     "      lapsed = lapsed + 1\n"
-    "    elseif record == run and ends - lease >= now - within then\n"
+    "    elseif record == run and ends - lease > now - within then\n"
     "      vouched = true\n"
     "    end\n"
     "  end\n"
@@ -54,6 +63,7 @@ static const char text[] =
     "if mode == 'leave' then return {'', now, lapsed, 0} end\n"
     "local flags = 0\n"
     "local greets = mode == 'hello' or mode == 'renew'\n"
+    "local beats = mode == 'join' or mode == 'beat'\n"
     "if generation and made ~= run and not greets then flags = flags + 8 end\n"
     "local new = not generation or mode == 'renew' or (greets and made ~= run)\n"
     "  or (greets and within > 0 and not vouched) or #gone > 0\n"
@@ -64,16 +74,19 @@ static const char text[] =
     "end\n"
     "if greets or not made then made = run end\n"
     "counter = tonumber(counter)\n"
+    "local function keep_alive(key)\n"
+    "  if redis.call('PTTL', key) < tonumber(life) / 2 then redis.call('PEXPIRE', key, life) end\n"
+    "end\n"
     "local function write()\n"
     "  for i = 13, #ARGV do\n"
     "    counter = counter + 1\n"
     "    redis.call('RPUSH', KEYS[2], generation .. ':' .. text(counter) .. ':' .. ARGV[i])\n"
     "  end\n"
     "  if #ARGV > 12 then redis.call('LTRIM', KEYS[2], -keep, -1) end\n"
-    "  redis.call('PEXPIRE', KEYS[2], life)\n"
+    "  if beats then keep_alive(KEYS[2]) else redis.call('PEXPIRE', KEYS[2], life) end\n"
     "  local epoch = generation .. ':' .. text(counter) .. ':' .. made\n"
-    "  if mode ~= 'beat' or new then redis.call('SET', KEYS[1], epoch, 'PX', life)\n"
-    "  else redis.call('PEXPIRE', KEYS[1], life) end\n"
+    "  if not beats or new then redis.call('SET', KEYS[1], epoch, 'PX', life)\n"
+    "  else keep_alive(KEYS[1]) end\n"
     "  return epoch\n"
     "end\n"
     "local good, epoch = pcall(write)\n"
@@ -82,7 +95,8 @@ static const char text[] =
     "  epoch = ''\n"
     "end\n"
     "for _, name in ipairs(gone) do redis.call('ZREM', KEYS[3], name) end\n"
-    "if mine > now then\n"
+    "if mine > now and (known or mode == 'join') then\n"
+    "  redis.call('PEXPIRE', KEYS[3], life)\n"
     "  local done = redis.pcall('ZADD', KEYS[3], text(mine), me .. ':' .. run)\n"
     "  if type(done) ~= 'table' then flags = flags + 2 end\n"
     "  redis.call('PEXPIRE', KEYS[3], life)\n"
@@ -92,6 +106,9 @@ static const char text[] =
 
 const struct cg_str cg_redis_epoch_text = {text, sizeof(text) - 1};
 
+/* Lua counts in doubles; what is more is no time either. */
+static const long long number_max = 1LL << 52;
+
 enum { FLAG_NEW_HISTORY = 1, FLAG_JOINED = 2, FLAG_NOT_KNOWN = 4, FLAG_OTHER_RECORD = 8 };
 
 bool cg_redis_epoch_reply_read(const redisReply *reply, struct cg_redis_epoch_reply *ret_reply)
@@ -99,7 +116,8 @@ bool cg_redis_epoch_reply_read(const redisReply *reply, struct cg_redis_epoch_re
     if (reply == NULL || reply->type != REDIS_REPLY_ARRAY || reply->elements != 4)
         return false;
     for (size_t i = 1; i < 4; i++)
-        if (reply->element[i]->type != REDIS_REPLY_INTEGER || reply->element[i]->integer < 0)
+        if (reply->element[i]->type != REDIS_REPLY_INTEGER || reply->element[i]->integer < 0 ||
+            reply->element[i]->integer > number_max)
             return false;
     long long flags = reply->element[3]->integer;
     *ret_reply = (struct cg_redis_epoch_reply){

@@ -204,18 +204,18 @@ static void on_readable(h2o_socket_t *socket, const char *error)
     if (socket->input->size == 0)
         return;
     link->heard_ms = cg_clock_monotonic_ms();
-    redisReaderFeed(link->reader, socket->input->bytes, socket->input->size);
+    cg_redis_reader_feed(&link->reader, socket->input->bytes, socket->input->size);
     h2o_buffer_consume(&socket->input, socket->input->size);
     while (link->incarnation == incarnation && link->open) {
-        void *reply = NULL;
-        bool good = redisReaderGetReply(link->reader, &reply) == REDIS_OK;
+        redisReply *reply;
+        bool good = cg_redis_reader_next(&link->reader, &reply);
         if (good && reply == NULL)
             return;
         good = good && take_reply(link, reply);
         if (reply != NULL)
             freeReplyObject(reply);
         if (!good) {
-            drop(link, "the server does not speak the protocol of Redis");
+            drop(link, "what the server says is no reply of Redis, or far too long");
             return;
         }
     }
@@ -296,9 +296,7 @@ static void open_link(void *owner)
     struct cg_redis_link *link = owner;
     const struct cg_redis_address *at = &link->address;
     link->incarnation++;
-    link->reader = redisReaderCreate();
-    CG_ASSERT(link->reader != NULL);
-    link->reader->maxbuf = 0; /* do not give large buffers back after each reply */
+    cg_redis_reader_init(&link->reader, link->peer->reply_bytes_max);
     cg_timer_arm(link->clock, &link->deadline,
                  link->timeout_ms > CONNECT_MS ? link->timeout_ms : CONNECT_MS);
     if (at->socket_path[0] != '\0') {
@@ -336,9 +334,7 @@ static void take_apart(struct cg_redis_link *link)
     close_socket(link);
     SSL_CTX_free(link->tls);
     link->tls = NULL;
-    if (link->reader != NULL)
-        redisReaderFree(link->reader);
-    link->reader = NULL;
+    cg_redis_reader_fini(&link->reader);
     link->open = false;
     link->writing = false;
     link->incarnation++;

@@ -19,6 +19,7 @@
 #include "gateway/net/lookup.h"
 #include "gateway/request/ports.h"
 #include "gateway/store/redis_peer.h"
+#include "gateway/store/redis_reader.h"
 
 enum { CG_REDIS_WORDS_MAX = 96, CG_REDIS_COMMANDS_MAX = 65536 };
 
@@ -59,7 +60,7 @@ struct cg_redis_link {
     SSL_CTX *tls; /* one reference; NULL in the clear */
     bool open;
     bool writing;
-    redisReader *reader;
+    struct cg_redis_reader reader;
     struct cg_buf waiting, leaving;
     struct cg_redis_command *first, **last;
     struct cg_redis_command *live; /* the first that is no tombstone */

@@ -11,7 +11,7 @@
  * where replicas are waited for a small write. It counts when all have answered, so a member that
  * is heard vouches for all of them.
  */
-enum { TICKS_PER_PACE = 4, LEAVE_TURN_MS = 10 };
+enum { TICKS_PER_PACE = 4, LEAVE_TURN_MS = 10, LEAVE_MS_MAX = 1000 };
 
 static struct cg_redis_heartbeat *heartbeat_of(struct cg_redis_handle *handle)
 {
@@ -39,6 +39,8 @@ static void end(struct cg_redis_handle *handle)
     heartbeat->answer.replicated = handle->wait_replicas > 0 && heartbeat->replicated;
     lock(trust);
     cg_lease_hear(&trust->lease, &heartbeat->answer, trust->now_ms());
+    if (heartbeat->joins && heartbeat->answer.renewed)
+        trust->joins = false;
     cg_redis_trust_publish(handle->redis);
     unlock(trust);
 }
@@ -65,6 +67,7 @@ static void note_unknown(struct cg_redis *redis)
     bool lost = trust->lease.terms.binding && cg_lease_is_listed(&trust->lease, now_ms);
     if (lost)
         cg_lease_doubt(&trust->lease, now_ms);
+    trust->joins = true;
     unlock(trust);
     if (lost)
         cg_log(CG_LOG_WARN, "redis",
@@ -81,7 +84,7 @@ static void on_beat(void *owner, size_t index, const redisReply *reply)
     } else if (!cg_redis_epoch_reply_read(reply, &said)) {
         heartbeat->failed = true;
     } else {
-        if (said.unknown)
+        if (said.unknown && !heartbeat->joins)
             note_unknown(handle->redis);
         if (said.record_differs)
             cg_redis_topology_doubt(handle->topology);
@@ -128,7 +131,9 @@ static void wait_for_replicas(struct cg_redis_handle *handle, struct cg_redis_no
 
 static void send_script(struct cg_redis_handle *handle, bool whole)
 {
-    struct cg_redis_order order = {.mode = "beat", .lease_ends_ms = heartbeat_of(handle)->ends_ms};
+    const struct cg_redis_heartbeat *heartbeat = heartbeat_of(handle);
+    struct cg_redis_order order = {.mode = heartbeat->joins ? "join" : "beat",
+                                   .lease_ends_ms = heartbeat->ends_ms};
     struct cg_redis_node *node = cg_redis_bans_owner(handle);
     expect(handle, cg_redis_epoch_send(handle, &order, whole, on_beat, handle, whole ? 1 : 0));
     if (node != NULL)
@@ -184,11 +189,12 @@ static bool take(struct cg_redis_handle *handle)
         return false;
     lock(trust);
     int64_t now_ms = trust->now_ms();
-    bool due = now_ms >= trust->due_ms;
+    bool due = now_ms >= trust->due_ms && !cg_lease_lapsed(&trust->lease, now_ms);
     if (due) {
         uint32_t pace_ms = cg_lease_pace_ms(&trust->lease.terms);
         trust->due_ms = now_ms + pace_ms - pace_ms / TICKS_PER_PACE;
         heartbeat->ends_ms = cg_lease_send(&trust->lease, now_ms);
+        heartbeat->joins = trust->joins;
         heartbeat->answer = (struct cg_lease_answer){.sent_ms = now_ms};
     }
     unlock(trust);
@@ -198,7 +204,10 @@ static bool take(struct cg_redis_handle *handle)
 void cg_redis_member_beat(struct cg_redis_handle *handle)
 {
     struct cg_redis_heartbeat *heartbeat = heartbeat_of(handle);
-    if (heartbeat->remaining > 0 || !all_ready(handle) || !take(handle))
+    if (heartbeat->remaining > 0 || !all_ready(handle))
+        return;
+    cg_redis_handle_greet_again(handle);
+    if (!take(handle))
         return;
     struct cg_redis_node *owner = cg_redis_bans_owner(handle);
     heartbeat->remaining = 1;
@@ -264,11 +273,13 @@ void cg_redis_member_leave(struct cg_redis_handle *handle)
     const struct cg_redis_order order = {.mode = "leave"};
     struct cg_redis_node *node = cg_redis_bans_owner(handle);
     int64_t started_ms = cg_clock_monotonic_ms();
+    uint32_t patience_ms = handle->node_settings.timeout_ms;
+    if (patience_ms > LEAVE_MS_MAX)
+        patience_ms = LEAVE_MS_MAX;
     if (node == NULL || !node->believed || cg_redis_journal_owes(handle->redis->journal) ||
         !cg_redis_epoch_send(handle, &order, true, on_left, handle, 0))
         return;
     cg_redis_link_push(cg_redis_node_link(node, CG_REDIS_WRITES));
-    while (!handle->has_left &&
-           cg_clock_monotonic_ms() - started_ms < handle->node_settings.timeout_ms)
+    while (!handle->has_left && cg_clock_monotonic_ms() - started_ms < patience_ms)
         h2o_evloop_run(handle->node_settings.context->loop, LEAVE_TURN_MS);
 }

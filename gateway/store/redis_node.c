@@ -25,7 +25,8 @@ void cg_redis_node_complain(struct cg_redis_node *node, const char *what, const 
     uint64_t held;
     if (cg_log_gate_open(&node->log_gate, cg_clock_monotonic_ms(), &held))
         cg_log(CG_LOG_WARN, "redis", "%s: %s: %s (%llu more were not logged)",
-               cg_redis_address_text(&node->address, room), what, why, (unsigned long long)held);
+               cg_redis_address_text(&node->address, room), what,
+               cg_redis_peer_shown(node->settings->peer, why), (unsigned long long)held);
 }
 
 static void tell(const struct cg_redis_node *node, enum cg_log_level level, const char *what)
@@ -172,7 +173,8 @@ static bool says(const redisReply *reply, const char *word)
 
 static void judge(struct cg_redis_channel *channel, const redisReply *reply)
 {
-    static const char *const no_primary[] = {"READONLY ", "MASTERDOWN ", "NOAUTH ", "LOADING "};
+    static const char *const no_primary[] = {"READONLY ", "MASTERDOWN ", "NOAUTH ", "LOADING ",
+                                             " is busy running a script"};
     struct cg_redis_node *node = channel->node;
     bool doubtful = says(reply, "CLUSTERDOWN ");
     for (size_t i = 0; i < sizeof(no_primary) / sizeof(no_primary[0]); i++) {
@@ -268,6 +270,8 @@ static void on_channel_greeted(struct cg_redis_channel *channel)
 static const char *judge_mode(const struct cg_redis_channel *channel, const redisReply *reply)
 {
     struct cg_str mode = find_line(reply, "redis_mode:");
+    if (cg_str_empty(mode))
+        mode = find_line(reply, "server_mode:"); /* Valkey */
     if (cg_str_eq(mode, CG_STR("sentinel")))
         return "it is a sentinel; name it in redis+sentinel://";
     if (cg_str_eq(mode, CG_STR("cluster")) &&

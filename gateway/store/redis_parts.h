@@ -115,7 +115,8 @@ struct cg_redis_call {
     cg_store_view_fn answer_view; /* LOOKUP and PREPARE; else the next */
     cg_store_done_fn answer_done;
     void *owner;
-    bool internal; /* delivers what is pending: failure does not pend it again */
+    size_t whole_sent; /* scripts, as text: each part of the call may need it once */
+    bool internal;     /* delivers what is pending: failure does not pend it again */
     int64_t started_us;
 };
 
@@ -163,8 +164,13 @@ void cg_redis_scripts_init(struct cg_redis *redis);
 void cg_redis_script_begin(struct cg_redis_words *words, const struct cg_redis_script *script,
                            bool whole);
 bool cg_redis_is_noscript(const redisReply *reply);
+/* Whether the part that was answered so is to be sent again, as text. Who refuses the text as
+ * unknown is no Redis: not for ever. */
+bool cg_redis_call_wants_text(struct cg_redis_call *call, const redisReply *reply);
 bool cg_redis_is_error(const redisReply *reply); /* NULL too */
 bool cg_redis_is_full(const redisReply *reply);
+/* No gateway wrote that: it is as good as nothing, and must not stay. */
+bool cg_redis_is_wrong_type(const redisReply *reply);
 struct cg_str cg_redis_reply_str(const redisReply *reply); /* empty unless it is a string */
 
 /* ---- redis_bans.c ---- */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cachegate/assert.h"
+#include "gateway/store/redis_reader.h"
 
 enum { ARENA_BYTES = 64 * 1024 };
 
@@ -91,6 +92,15 @@ const char *cg_redis_peer_name(const struct cg_redis_peer *peer, const char *hos
     return peer->url.server_name[0] == '\0' ? host : peer->url.server_name;
 }
 
+const char *cg_redis_peer_shown(const struct cg_redis_peer *peer, const char *said)
+{
+    const char *const secrets[] = {peer->url.password, peer->url.sentinel_password};
+    for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++)
+        if (secrets[i][0] != '\0' && strstr(said, secrets[i]) != NULL)
+            return "an error that repeats the password";
+    return said;
+}
+
 /* Under the lock. */
 static SSL_CTX *find_context(struct cg_redis_peer *peer, const char *name, char **ret_error)
 {
@@ -143,7 +153,7 @@ static bool prepare_tls(struct cg_redis_peer *peer, char **ret_error)
 bool cg_redis_peer_init(struct cg_redis_peer *peer, const char *url, char **ret_error)
 {
     const char *why = NULL;
-    *peer = (struct cg_redis_peer){0};
+    *peer = (struct cg_redis_peer){.reply_bytes_max = CG_REDIS_REPLY_BYTES};
     CG_ASSERT(pthread_mutex_init(&peer->lock, NULL) == 0);
     cg_arena_init(&peer->arena, ARENA_BYTES);
     if (!cg_redis_url_parse(cg_str_from(url), &peer->arena, &peer->url, &why)) {

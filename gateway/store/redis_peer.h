@@ -19,6 +19,7 @@ enum { CG_REDIS_TLS_HOSTS_MAX = 128 };
 struct cg_redis_peer {
     struct cg_arena arena;
     struct cg_redis_url url;
+    size_t reply_bytes_max; /* of one reply; whoever expects entries adds theirs */
     /* Private. */
     pthread_mutex_t lock;
     X509_STORE *authorities; /* shared by all contexts; NULL in the clear or unverified */
@@ -38,5 +39,7 @@ const char *cg_redis_peer_name(const struct cg_redis_peer *peer, const char *hos
 /* One reference (SSL_CTX_free), or NULL when no certificate can name the host. Needs TLS. */
 SSL_CTX *cg_redis_peer_tls(struct cg_redis_peer *peer, const char *host);
 bool cg_redis_is_ip(const char *name);
+/* What a server said, for a log: who does not know AUTH repeats the password in its error. */
+const char *cg_redis_peer_shown(const struct cg_redis_peer *peer, const char *said);
 
 #endif

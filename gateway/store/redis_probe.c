@@ -37,7 +37,7 @@ static void on_reply(void *owner, size_t index, const redisReply *reply)
     else if (reply->type != REDIS_REPLY_ERROR && index != greeting_index)
         probe->on_answer(probe->owner, index, reply);
     else if (reply->type == REDIS_REPLY_ERROR && !optional)
-        cg_redis_probe_fail(probe, "refuses: %s", reply->str);
+        cg_redis_probe_fail(probe, "refuses: %s", cg_redis_peer_shown(probe->peer, reply->str));
     if (--probe->remaining == 0)
         finish(probe);
 }

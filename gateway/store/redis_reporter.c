@@ -144,11 +144,13 @@ static void report_counters(struct cg_redis_reporter *reporter)
 
 /* ---- keys ---- */
 
+/* More than anybody counted was not counted: all that one reply can hold still have a sum. */
 static bool read_count(struct cg_str text, int64_t *ret_count)
 {
+    const uint64_t count_max = UINT64_C(1) << 40;
     uint64_t number;
     bool negative = cg_str_starts_with(text, CG_STR("-"));
-    if (!cg_str_to_u64(cg_str_skip(text, negative ? 1 : 0), INT64_MAX, &number))
+    if (!cg_str_to_u64(cg_str_skip(text, negative ? 1 : 0), count_max, &number))
         return false;
     *ret_count = negative ? -(int64_t)number : (int64_t)number;
     return true;

@@ -20,7 +20,8 @@ static const char version_text[] =
     "if type(value) ~= 'string' then\n"
     "  if value then redis.call('UNLINK', KEYS[1]) end\n"
     "  value = false\n"
-    "elseif #value < 17 or (#value - 17) % 24 ~= 0 or value:byte(1) ~= 1 then\n"
+    "elseif #value < 17 or (#value - 17) % 24 ~= 0 or value:byte(1) ~= 1\n"
+    "  or #value > 17 + 24 * 1024 then\n"
     "  redis.call('UNLINK', KEYS[1])\n"
     "  value = false\n"
     "end\n"
@@ -102,6 +103,11 @@ static bool is_error_with(const redisReply *reply, const char *word)
 bool cg_redis_is_noscript(const redisReply *reply)
 {
     return is_error_with(reply, "NOSCRIPT");
+}
+
+bool cg_redis_is_wrong_type(const redisReply *reply)
+{
+    return is_error_with(reply, "WRONGTYPE ");
 }
 
 /* Redis 6.2 puts it in the middle when a script ran into it. */

@@ -115,7 +115,10 @@ static void change(struct cg_redis_stats *stats, uint32_t route, uint64_t end_s,
 void cg_redis_stats_filled(struct cg_redis_stats *stats, uint32_t route, int64_t now_ms,
                            uint64_t lifetime_ms, int64_t replaced_ms)
 {
-    int64_t lives_ms = lifetime_ms > INT64_MAX / 4 ? INT64_MAX / 4 : (int64_t)lifetime_ms;
+    const int64_t longest_ms = INT64_MAX / 4;
+    int64_t lives_ms = lifetime_ms > (uint64_t)longest_ms ? longest_ms : (int64_t)lifetime_ms;
+    if (replaced_ms > longest_ms) /* not by a gateway */
+        replaced_ms = 0;
     if (!cg_redis_stats_on(stats))
         return;
     if (route > stats->route_count)

@@ -28,6 +28,7 @@ struct cg_redis *cg_redis_create(const struct cg_settings *settings, char **ret_
         free(redis);
         return NULL;
     }
+    redis->peer.reply_bytes_max += settings->entry_bytes_max;
     uint64_t longest_ms = settings->ruleset == NULL ? 0 : settings->ruleset->lifetime_max_ms;
     if (longest_ms > lifetime_longest_ms)
         longest_ms = lifetime_longest_ms;

@@ -65,8 +65,8 @@ static void complain(struct member *member, const char *what, const char *why)
 {
     uint64_t held;
     if (cg_log_gate_open(&member->log_gate, cg_clock_monotonic_ms(), &held))
-        cg_log(CG_LOG_WARN, "tracking", "%s: %s (%llu more were not logged)", what, why,
-               (unsigned long long)held);
+        cg_log(CG_LOG_WARN, "tracking", "%s: %s (%llu more were not logged)", what,
+               cg_redis_peer_shown(&member->tracking->redis->peer, why), (unsigned long long)held);
 }
 
 static void forget_connection(struct member *member)

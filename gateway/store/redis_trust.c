@@ -67,6 +67,7 @@ void cg_redis_trust_init(struct cg_redis *redis)
         .failover_ms = settings->failover_ms,
         .binding = mode != NULL && strcmp(mode, "lease") == 0,
         .replicated = settings->wait_replicas > 0,
+        .replaceable = redis->peer.url.form != CG_REDIS_STANDALONE,
     };
     CG_ASSERT(pthread_mutex_init(&trust->lock, NULL) == 0);
     cg_redis_trust_publish(redis);
@@ -111,11 +112,11 @@ static const char *why_not_within_lease(struct cg_redis *redis)
     unlock(trust);
     if (lease.terms.binding && lease.told && lease.others_lapsed)
         return "lapsed member";
-    lease.terms.binding = false;
+    lease.terms.binding = lease.terms.replaceable = false;
     int64_t until_ms = cg_lease_trusted_until_ms(&lease);
     if (until_ms != INT64_MAX && (until_ms == INT64_MIN || trust->now_ms() >= until_ms))
         return "not replicated";
-    return "no heartbeat";
+    return "no heartbeat"; /* or none that was answered in time */
 }
 
 const char *cg_redis_trust_why(const struct cg_redis_handle *handle)
@@ -178,6 +179,7 @@ static void believe(struct cg_redis_handle *handle, const struct cg_redis_epoch_
         trust->strange_seen = handle->hello_strange;
     cg_lease_hear(&trust->lease, &answer, trust->now_ms());
     trust->due_ms = 0;
+    trust->joins = true;
     cg_redis_trust_publish(handle->redis);
     unlock(trust);
     handle->trusted = true;
@@ -216,12 +218,11 @@ static void send_hello(struct cg_redis_handle *handle, bool whole)
     struct cg_redis *redis = handle->redis;
     struct cg_redis_trust *trust = &redis->trust;
     struct cg_redis_order order = {.mode = "hello"};
-    bool replicates = redis->peer.url.form != CG_REDIS_STANDALONE;
     lock(trust);
     bool other = trust->record[0] != '\0' && strcmp(trust->record, handle->record) != 0;
     if (other || trust->strange != trust->strange_seen)
         order.mode = "renew";
-    if (replicates && cg_lease_lapsed(&trust->lease, trust->now_ms()))
+    if (cg_lease_lapsed(&trust->lease, trust->now_ms()))
         order.vouched_within_ms = trust->lease.terms.failover_ms;
     order.starts = !trust->has_greeted;
     handle->hello_strange = trust->strange;
@@ -240,6 +241,18 @@ void cg_redis_handle_greeted(struct cg_redis_handle *handle)
     if (strcmp(before, handle->record) != 0)
         cg_redis_handle_distrust(handle);
     send_hello(handle, false);
+}
+
+void cg_redis_handle_greet_again(struct cg_redis_handle *handle)
+{
+    struct cg_redis_trust *trust = &handle->redis->trust;
+    lock(trust);
+    int64_t now_ms = trust->now_ms();
+    bool due = cg_lease_lapsed(&trust->lease, now_ms) &&
+               now_ms - handle->hello_sent_ms >= cg_lease_pace_ms(&trust->lease.terms);
+    unlock(trust);
+    if (due)
+        send_hello(handle, false);
 }
 
 void cg_redis_handle_distrust(struct cg_redis_handle *handle)

@@ -30,6 +30,7 @@ struct cg_redis_trust {
     unsigned strange;                 /* grows when a server was seen that takes no writes */
     unsigned strange_seen;            /* … up to where a new history has covered it */
     int64_t due_ms;                   /* of the next heartbeat */
+    bool joins;                       /* it makes this process a member */
     atomic_llong until_ms;            /* what is read is believed */
     int64_t (*now_ms)(void);          /* monotonic; a test's own */
 };
@@ -40,6 +41,7 @@ struct cg_redis_heartbeat {
     size_t remaining; /* replies to come; 0: none is under way */
     bool failed;
     bool replicated;
+    bool joins;
     int64_t ends_ms; /* of the lease that it asks for */
     struct cg_lease_answer answer;
 };
@@ -47,7 +49,7 @@ struct cg_redis_heartbeat {
 /* ---- redis_epoch.c: the one script on the epoch, the list of bans and the members ---- */
 
 struct cg_redis_order {
-    const char *mode; /* append, hello, renew, beat or leave */
+    const char *mode; /* append, hello, renew, join, beat or leave */
     const struct cg_ban *bans;
     size_t count;
     int64_t lease_ends_ms; /* 0: it does not join */
@@ -74,6 +76,8 @@ void cg_redis_trust_fini(struct cg_redis *redis);
 /* All primaries of the map are greeted, and their run ids known: nothing is believed before this
  * sets handle->trusted and node->believed, in an answer of the server. */
 void cg_redis_handle_greeted(struct cg_redis_handle *handle);
+/* All are connected, but so long was not heard of them that they may have been others meanwhile. */
+void cg_redis_handle_greet_again(struct cg_redis_handle *handle);
 /* Nothing is believed until the primaries have been greeted once more. */
 void cg_redis_handle_distrust(struct cg_redis_handle *handle);
 /* A server was seen that takes no writes: what it held may have been replaced. */

@@ -24,6 +24,7 @@ struct cg_lease_terms {
     uint32_t failover_ms;   /* in less time no replica is promoted */
     bool binding;           /* nothing is believed while some member's lease is over */
     bool replicated;        /* nothing is believed unless a heartbeat reached replicas lately */
+    bool replaceable;       /* a replica may take the server's place, and give it back unseen */
 };
 
 struct cg_lease {
@@ -58,7 +59,8 @@ void cg_lease_hear(struct cg_lease *lease, const struct cg_lease_answer *answer,
 void cg_lease_doubt(struct cg_lease *lease, int64_t now_ms);
 /* Until when what is read may be believed; INT64_MAX when nothing binds, INT64_MIN for not now. */
 int64_t cg_lease_trusted_until_ms(const struct cg_lease *lease);
-/* Whether a server of the same record may have been replaced and come back since it was heard. */
+/* Whether a server of the same record may have been replaced and come back since it was heard: then
+ * no heartbeat is sent, but a greeting, which has the others vouch for it. */
 bool cg_lease_lapsed(const struct cg_lease *lease, int64_t now_ms);
 /* Whether the store knows this member, if it has not lost its list: nobody has declared it gone. */
 bool cg_lease_is_listed(const struct cg_lease *lease, int64_t now_ms);

@@ -9,7 +9,7 @@ import os
 import threading
 
 from harness import ADMIN_TOKEN, App, Journey, main, wait_until
-from redis_servers import SECRET, Redis
+from redis_servers import SECRET, Redis, RedisCluster
 
 ENTRIES = int(os.environ.get("CACHEGATE_FLEET_ENTRIES", "2000"))
 READ_MAX = 3000  # answers that are read into the cache; the others are copies in Redis
@@ -288,7 +288,7 @@ class Cost(FleetJourney):
     """Invalidating costs the same whether it hits one stored answer or a million."""
 
     def front(self, **environment):
-        return super().front(CACHEGATE_STORE_LEASE="10m", **environment)
+        return super().front(CACHEGATE_STORE_LEASE="10m", CACHEGATE_STORE_GONE_AFTER="1h", **environment)
 
     def fill(self, session, count):
         """`count` answers of the session: read, and beyond READ_MAX copied to other keys."""
@@ -337,6 +337,13 @@ class Cost(FleetJourney):
         many = self.commands_of(lambda: self.admin(self.two, "DELETE", "/cache/flush"))
         self.assertEqual(few, many)
         self.assertFalse(self.read(self.one, "/list?page=0&session=1").cache.hit)
+
+
+class SharedOnCluster(Shared):
+    def store(self):
+        cluster = RedisCluster(3)
+        self.addCleanup(cluster.close)
+        return cluster
 
 
 if __name__ == "__main__":

@@ -86,12 +86,13 @@ class OutageJourney(Journey):
     def write(self, front, item, method="PUT"):
         return front.request(method, "/items/%s" % item, user="alice", body=b"{}")
 
-    def assertWrites(self, front, item):
-        """A write is answered as the policy says while purges are not acknowledged."""
+    def assertWrites(self, front, item, joined=True):
+        """A write is answered as the policy says while purges are not acknowledged. Who never joined
+        has no lease that could run out: it refuses."""
         before = self.origin.app.versions[item]
         for method in ("PUT", "PATCH"):
             answer = self.write(front, item, method)
-            if self.policy == "refuse":
+            if self.policy == "refuse" or (self.policy == "lease" and not joined):
                 self.assertEqual(answer.status, 503, repr(answer))
                 self.assertIn("unpurgeable", answer.field("cache-status"))
                 self.assertEqual(self.origin.app.versions[item], before, "it was not forwarded")
@@ -100,14 +101,14 @@ class OutageJourney(Journey):
                 before += 1
             self.assertEqual(self.version(front, item), before)
 
-    def assertOut(self, front, item):
+    def assertOut(self, front, item, joined=True):
         """Redis cannot be used: the answers of an outage, and nothing stale."""
         for _ in range(3):
             answer = front.get("/items/%s" % item, user="alice")
             self.assertEqual(answer.status, 200, repr(answer))
             self.assertEqual(answer.json()["state"][item], self.origin.app.versions[item])
             self.assertFalse(answer.cache.hit, repr(answer))
-        self.assertWrites(front, item)
+        self.assertWrites(front, item, joined)
         wait_until(lambda: self.health(front)["status"] == "degraded", "its health says so")
 
     def assertBack(self, front, *items):
@@ -168,6 +169,15 @@ class Trouble(OutageJourney):
         redis.command("REPLICAOF", "NO", "ONE")
         self.assertBack(front, "a")
 
+    def test_a_replica_is_noticed_without_a_write(self):
+        redis = self.redis()
+        front = self.front(redis.url, CACHEGATE_STORE_LEASE="300ms")
+        self.wait_usable(front)
+        redis.command("REPLICAOF", "127.0.0.1", "1")
+        wait_until(lambda: not any(front.get("/items/warm", user="alice").cache.hit for _ in range(4)),
+                   "nothing is believed any more")
+        self.assertOut(front, "a")
+
     def test_busy_with_somebodys_script_that_is_then_killed(self):
         redis = self.redis("--busy-reply-threshold", "50")
         looping = []
@@ -199,7 +209,7 @@ class Trouble(OutageJourney):
         redis = self.redis()
         redis.kill()
         front = self.front(redis.url)
-        self.assertOut(front, "a")
+        self.assertOut(front, "a", joined=False)
         redis.start()
         self.assertBack(front, "a")
 
@@ -208,34 +218,44 @@ class Trouble(OutageJourney):
         redis.command("CONFIG", "SET", "requirepass", "right")
         front = self.front("unix://:wr0ng@%s" % redis.path)
         front.wait_line("WRONGPASS|invalid username-password")
-        self.assertOut(front, "a")
+        self.assertOut(front, "a", joined=False)
         self.assertFalse(any("wr0ng" in line for line in front.lines))
         redis.command_as("right", "CONFIG", "SET", "requirepass", "wr0ng")
         self.assertBack(front, "a")
 
     def test_a_replica(self):
         replica = self.redis("--replicaof", "127.0.0.1 1", "--replica-serve-stale-data", "yes")
-        self.assertOut(self.front(replica.url), "a")
+        self.assertOut(self.front(replica.url), "a", joined=False)
 
     def test_a_replica_that_serves_no_stale_data(self):
         replica = self.redis("--replicaof", "127.0.0.1 1", "--replica-serve-stale-data", "no")
-        self.assertOut(self.front(replica.url), "a")
+        self.assertOut(self.front(replica.url), "a", joined=False)
 
     def test_loading(self):
         loading = self.fake(lambda words: b"-LOADING Redis is loading the dataset in memory\r\n")
-        self.assertOut(self.front(loading.url), "a")
+        self.assertOut(self.front(loading.url), "a", joined=False)
 
     def test_what_is_no_redis(self):
         for bytes_ in (b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x00\xff\xfe" * 40, None):
             with self.subTest(bytes_):
                 stranger = self.fake(lambda words, bytes_=bytes_: bytes_)
-                self.assertOut(self.front(stranger.url), "a")
+                self.assertOut(self.front(stranger.url), "a", joined=False)
 
 
 class TroubleRefused(Trouble):
     """`refuse`: the same troubles; writes are answered 503 and not forwarded."""
 
     policy = "refuse"
+
+
+class TroubleLeased(Trouble):
+    """`lease`: writes are answered, when no other gateway believes any more what they made wrong."""
+
+    policy = "lease"
+
+    def front(self, url, threads=2, **variables):
+        return super().front(url, threads, **dict({
+            "CACHEGATE_STORE_LEASE": "300ms", "CACHEGATE_STORE_GONE_AFTER": "1h"}, **variables))
 
 
 class Losses(OutageJourney):

@@ -17,7 +17,7 @@ from test_fleet import IDENTITY, RULES, Items, reads_of
 # Command → how many words follow it at least and at most, and which of them are options that 6.2 knows.
 ALLOWED = {
     "auth": (1, 2, ()), "select": (1, 1, ()), "ping": (0, 0, ()), "asking": (0, 0, ()),
-    "client": (1, 9, ("setname", "id", "tracking", "on", "redirect", "bcast", "prefix", "noloop")),
+    "client": (1, 13, ("setname", "id", "tracking", "on", "redirect", "bcast", "prefix", "noloop")),
     "info": (0, 1, ()), "role": (0, 0, ()), "wait": (2, 2, ()), "time": (0, 0, ()),
     "subscribe": (1, 1, ()), "cluster": (1, 1, ("slots", "info")),
     "get": (1, 1, ()), "mget": (1, 200, ()), "getex": (3, 3, ("px",)), "set": (2, 5, ("px", "nx")),

@@ -112,7 +112,8 @@ static void fake_answer_as_redis(struct fake *fake, struct fake_peer *peer,
 /* Heartbeats come when they please: they are answered, with all replicas, and not counted. */
 static bool fake_answer_heartbeat(struct fake_peer *peer, const redisReply *command)
 {
-    bool beats = command->elements > 6 && strcmp(command->element[6]->str, "beat") == 0;
+    bool beats = command->elements > 6 && (strcmp(command->element[6]->str, "beat") == 0 ||
+                                           strcmp(command->element[6]->str, "join") == 0);
     bool waits = peer->beaten && strcmp(command->element[0]->str, "WAIT") == 0;
     peer->beaten = beats;
     if (beats)

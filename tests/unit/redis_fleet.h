@@ -180,7 +180,7 @@ static void fleet_exec(const struct fleet_server *server)
     int nowhere = open("/dev/null", O_WRONLY);
     dup2(nowhere, 1);
     dup2(nowhere, 2);
-    execlp("redis-server", "redis-server", conf, server->sentinel ? "--sentinel" : NULL, NULL);
+    execlp(server_binary(), server_binary(), conf, server->sentinel ? "--sentinel" : NULL, NULL);
     _exit(127);
 }
 
@@ -305,7 +305,7 @@ static void fleet_until_formed(size_t count)
     while (!fleet_formed(count)) {
         cr_assert_lt(cg_clock_monotonic_ms() - started_ms, 60000, "no cluster");
         if (fleet.servers[0].frozen)
-            atomic_fetch_add(world.now_ms, 500);
+            atomic_fetch_add(world.now_ms, 5000);
         world_turn();
     }
 }
@@ -331,8 +331,11 @@ __attribute__((unused)) static void fleet_start_cluster(bool replicas, bool froz
         FLEET_DO(&servers[i], "CLUSTER SET-CONFIG-EPOCH %u", i + 1);
         FLEET_DO(&servers[i], "CLUSTER ADDSLOTSRANGE %u %u", first[i], first[i + 1] - 1);
     }
-    for (size_t i = 1; i < count; i++)
-        FLEET_DO(&servers[0], "CLUSTER MEET 127.0.0.1 %u %u", servers[i].port, servers[i].bus_port);
+    /* All pairs: rumours take a second for each step. */
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = i + 1; j < count; j++)
+            FLEET_DO(&servers[i], "CLUSTER MEET 127.0.0.1 %u %u", servers[j].port,
+                     servers[j].bus_port);
     for (size_t i = FLEET_PRIMARIES; i < count; i++) {
         fleet_text_of(fleet_ask(&servers[i - FLEET_PRIMARIES], "CLUSTER MYID"), id);
         WORLD_UNTIL(fleet_says(&servers[i], "CLUSTER NODES", id));

@@ -112,12 +112,19 @@ static bool server_answers(void)
     return answers;
 }
 
+/* CACHEGATE_REDIS_SERVER names another binary, such as valkey-server. */
+static const char *server_binary(void)
+{
+    const char *named = getenv("CACHEGATE_REDIS_SERVER");
+    return named == NULL ? "redis-server" : named;
+}
+
 /* `options`: more of redis-server's arguments, NULL at the end. */
 __attribute__((unused)) static void start_server(const char *const *options)
 {
     /* jemalloc's own thread would wait for a time that never comes, in a circle. */
     const char *arguments[REDIS_ARGUMENTS_MAX] = {
-        "redis-server",
+        server_binary(),
         "--port",
         "0",
         "--unixsocket",

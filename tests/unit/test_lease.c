@@ -7,7 +7,7 @@ enum { LEASE = 6000, GONE_AFTER = 60000, FAILOVER = 5000, SERVER = 1000000 };
 
 static struct cg_lease make(bool binding, bool replicated)
 {
-    return (struct cg_lease){.terms = {LEASE, GONE_AFTER, FAILOVER, binding, replicated}};
+    return (struct cg_lease){.terms = {LEASE, GONE_AFTER, FAILOVER, binding, replicated, false}};
 }
 
 /* The server's clock is ours plus SERVER. */
@@ -123,8 +123,13 @@ Test(lease, replicas_must_have_had_a_heartbeat_within_the_failover_time)
 Test(lease, continuity_ends_with_the_failover_time)
 {
     struct cg_lease lease = make(false, false);
+    cr_expect_not(cg_lease_lapsed(&lease, 0), "a server that nothing takes the place of");
+    lease.terms.replaceable = true;
     cr_expect(cg_lease_lapsed(&lease, 0), "never heard");
+    cr_expect_eq(cg_lease_trusted_until_ms(&lease), INT64_MIN);
     hear(&lease, 100, 4000, true, false);
+    cr_expect_eq(cg_lease_trusted_until_ms(&lease), 100 + FAILOVER);
+    cr_expect_leq(cg_lease_pace_ms(&lease.terms), FAILOVER / 3);
     cr_expect_not(cg_lease_lapsed(&lease, 100 + FAILOVER - 1));
     cr_expect(cg_lease_lapsed(&lease, 100 + FAILOVER));
 }

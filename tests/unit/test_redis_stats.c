@@ -52,6 +52,16 @@ Test(redis_stats, replacing_moves_a_key_and_adds_none)
     cg_redis_stats_destroy(stats);
 }
 
+Test(redis_stats, what_no_gateway_stored_is_not_counted)
+{
+    struct cg_redis_stats *stats = create();
+    cg_redis_stats_filled(stats, 1, now_ms, 60000, INT64_MAX);
+    size_t count = cg_redis_stats_take_keys(stats, changes);
+    cr_expect_eq(count, 1);
+    cr_expect_eq(sum(count, 1), 1);
+    cg_redis_stats_destroy(stats);
+}
+
 Test(redis_stats, more_than_there_is_room_for_is_forgotten)
 {
     struct cg_redis_stats *stats = create();

@@ -1,5 +1,6 @@
 /* The contract of store.h, over TLS with client certificates; then whom we believe over TLS. */
 #define CONTRACT_WITHOUT_STATISTICS
+#define CONTRACT_WITHOUT_NESTED_TURNS
 #include "tests/store_contract.h"
 
 #include "redis_certificates.h"

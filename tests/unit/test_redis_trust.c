@@ -316,6 +316,21 @@ Test(redis_trust, write_without_a_mark_and_a_crash_are_a_flush)
     unlink(copy);
 }
 
+Test(redis_trust, heartbeats_leave_the_epoch_alone_until_it_is_half_expired)
+{
+    const long long life_ms = 4 * 3600000LL; /* an hour and the margin */
+    char text[256];
+    struct process *a = start('a', "journal", NULL);
+    pass_time(life_ms / 2);
+    beat(a);
+    told(text, "PTTL test:{bans}:epoch");
+    cr_expect_eq(strtoll(text, NULL, 10), life_ms / 2, "nobody was pushed anything: %s", text);
+    pass_time(LEASE);
+    beat(a);
+    told(text, "PTTL test:{bans}:epoch");
+    cr_expect_eq(strtoll(text, NULL, 10), life_ms, "%s", text);
+}
+
 /* ---- lease ---- */
 
 Test(redis_trust, nothing_is_believed_while_the_lease_of_another_is_over)
@@ -428,6 +443,10 @@ Test(redis_trust, lost_list_of_members_is_waited_for)
     pass_time(LEASE / 6);
     beat(b);
     expect_why(b, "lapsed member");
+    /* A heartbeat alone makes no member: it may be a late one of somebody who has left. */
+    expect_told("ZCARD test:{bans}:members", "0");
+    pass_time(LEASE / 6);
+    beat(b);
     expect_told("ZCARD test:{bans}:members", "1");
     pass_time(GONE_AFTER + LEASE);
     beat(b);
@@ -466,8 +485,9 @@ Test(redis_trust, full_server_keeps_its_members)
 static struct process *start_replicating(char name)
 {
     struct process *process = make(name, "journal", NULL);
+    process->redis->trust.lease.terms.replaceable = true;
+    cg_redis_trust_publish(process->redis);
     process->store = cg_redis_open(process->redis, &world.context, &world.clock);
-    process->redis->peer.url.form = CG_REDIS_SENTINEL;
     until_quiet(process);
     return process;
 }
@@ -494,6 +514,26 @@ Test(redis_trust, server_that_replicates_is_strange_unless_somebody_vouches_for_
     cut_off(c);
     pass_time(FAILOVER);
     let_back(c);
+    cr_expect(is_new_history());
+}
+
+Test(redis_trust, server_that_replicates_is_greeted_again_when_it_was_not_heard_for_long)
+{
+    struct process *a = start_replicating('a');
+    struct process *b = start_replicating('b');
+    expect_why(a, NULL);
+    note_history();
+    pass_time(FAILOVER - 1);
+    beat(b);
+    pass_time(1);
+    expect_why(a, "no heartbeat");
+    beat(a);
+    WORLD_UNTIL(is_available(a->store));
+    cr_expect_not(is_new_history(), "b vouches");
+    pass_time(FAILOVER);
+    expect_why(b, "no heartbeat");
+    beat(a);
+    WORLD_UNTIL(is_available(a->store));
     cr_expect(is_new_history());
 }
 

@@ -1,0 +1,118 @@
+/* Replies of servers that are not to be believed. */
+#include "gateway/store/redis_reader.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct cg_redis_reader reader;
+static redisReply *reply;
+
+static void feed(const char *text)
+{
+    cg_redis_reader_feed(&reader, text, strlen(text));
+}
+
+static bool next(void)
+{
+    freeReplyObject(reply);
+    return cg_redis_reader_next(&reader, &reply);
+}
+
+static void begin(void)
+{
+    cg_redis_reader_init(&reader, 1000);
+}
+
+static void end(void)
+{
+    freeReplyObject(reply);
+    reply = NULL;
+    cg_redis_reader_fini(&reader);
+    cg_redis_reader_fini(&reader);
+}
+
+TestSuite(redis_reader, .init = begin, .fini = end);
+
+Test(redis_reader, a_string_that_never_ends_ends)
+{
+    char piece[100];
+    memset(piece, 'x', sizeof(piece));
+    feed("$536870912\r\n");
+    unsigned pieces = 0;
+    while (next()) {
+        cr_assert_null(reply);
+        cr_assert_lt(++pieces, 12U);
+        cg_redis_reader_feed(&reader, piece, sizeof(piece));
+    }
+    cr_expect_eq(pieces, 10);
+}
+
+Test(redis_reader, an_array_whose_elements_never_end_ends)
+{
+    unsigned elements = 0;
+    feed("*1000\r\n");
+    while (next()) {
+        cr_assert_null(reply);
+        cr_assert_lt(++elements, 400U);
+        feed(":1\r\n");
+    }
+    cr_expect_gt(elements, 200);
+}
+
+Test(redis_reader, any_number_of_replies_is_within_bounds)
+{
+    for (unsigned i = 0; i < 10000; i++) {
+        feed("*2\r\n$3\r\nabc\r\n*1\r\n:7\r\n+O");
+        cr_assert(next());
+        cr_assert_eq(reply->elements, 2);
+        cr_assert(next());
+        cr_assert_null(reply);
+        feed("K\r\n");
+        cr_assert(next());
+        cr_assert_str_eq(reply->str, "OK");
+        cr_assert(next() && reply == NULL);
+    }
+}
+
+Test(redis_reader, promises_are_bounded_however_they_nest)
+{
+    static const char *const rows[] = {
+        "*2147483647\r\n",
+        "*1048577\r\n",
+        "*600000\r\n*600000\r\n",
+        "*2\r\n*1\r\n*1000000\r\n:1\r\n*1000000\r\n",
+        "*9223372036854775807\r\n",
+        "*-2\r\n",
+        "$-2\r\n",
+        "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n:1\r\n",
+        "HTTP/1.1 200 OK\r\n",
+        ">3\r\n+message\r\n+a\r\n+b\r\n",
+        "%1\r\n+a\r\n+b\r\n",
+        "_\r\n",
+        "*2\r\n:1\r\n?\r\n",
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        end();
+        begin();
+        feed(rows[i]);
+        cr_expect_not(next(), "%s", rows[i]);
+    }
+}
+
+Test(redis_reader, each_reply_may_promise_anew)
+{
+    char piece[4096];
+    reader.bytes_max = 1 << 24;
+    for (unsigned i = 0; i < 3; i++) {
+        feed("*1000000\r\n");
+        memset(piece, 0, sizeof(piece));
+        for (size_t at = 0; at < 4000; at += 4)
+            memcpy(piece + at, ":1\r\n", 4);
+        for (unsigned sent = 0; sent < 1000; sent++)
+            cg_redis_reader_feed(&reader, piece, 4000);
+        cr_assert(next());
+        cr_assert_not_null(reply);
+        cr_assert_eq(reply->elements, 1000000);
+    }
+}
