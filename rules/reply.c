@@ -134,7 +134,7 @@ static void add_cache_status(struct cg_buf *line, const struct cg_reply_facts *f
         cg_buf_printf(line, "; fwd-status=%u", facts->forward_status);
     if (facts->hit || facts->has_ttl)
         cg_buf_printf(line, "; ttl=%lld", (long long)facts->ttl_s);
-    if (!facts->hit && facts->not_stored == CG_REASON_STORED)
+    if (!facts->hit && (facts->not_stored == CG_REASON_STORED || facts->stored_expired))
         cg_buf_add_text(line, "; stored");
     if (facts->collapsed)
         cg_buf_add_text(line, "; collapsed");

@@ -133,6 +133,7 @@ struct cg_settings {
     bool warm_ready; /* /readyz waits for it */
     char *log_level; /* error, warn, info, debug */
     bool log_requests;
+    bool cache_status_key;
     uint32_t drain_timeout_ms;
     char *via;                  /* our pseudonym in Via and Cache-Status: "cachegate" */
     struct cg_ruleset *ruleset; /* owned; never NULL */

@@ -133,6 +133,7 @@ static void open_machine(struct cg_worker *worker)
         .via = cg_str_from(settings->via),
         .admin_token = settings->admin_token,
         .log_requests = settings->log_requests,
+        .shows_keys = settings->cache_status_key,
     };
     machine->sealer = cg_sealer_create(
         &settings->secret, settings->secret_previous_given ? &settings->secret_previous : NULL);

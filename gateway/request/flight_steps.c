@@ -107,6 +107,7 @@ enum cg_step_result cg_flight_step_ask(struct cg_flight *flight)
         fail(flight, CG_ORIGIN_BAD_ANSWER, CG_STR("the request has too many fields to forward"));
         return CG_CONTINUE;
     }
+    cg_flight_ask_about_entry(flight);
     flight->asked = (struct cg_origin_request){
         .upstream = founder->plan.upstream,
         .method = facts->method,
@@ -130,7 +131,7 @@ static bool nobody_needs(const struct cg_flight *flight)
         return false;
     if (!flight->has_head)
         return !flight->may_store;
-    return !flight->storable.store || !flight->kept;
+    return (!flight->storable.store && !flight->storable.store_expired) || !flight->kept;
 }
 
 static enum cg_step_result give_up(struct cg_flight *flight)
@@ -148,21 +149,24 @@ static void judge(struct cg_flight *flight)
         return;
     cg_storable_of(&founder->plan, founder->facts, flight->status, &flight->fields,
                    flight->asked_at_ms, flight->head_at_ms, &founder->arena, &flight->storable);
-    if (flight->may_store && flight->storable.store && flight->has_length &&
-        flight->content_length > flight->keep_max) {
-        flight->storable.store = false;
+    if (flight->may_store && (flight->storable.store || flight->storable.store_expired) &&
+        flight->has_length && flight->content_length > flight->keep_max) {
+        flight->storable.store = flight->storable.store_expired = false;
         flight->storable.reason = CG_REASON_TOO_LARGE;
     }
     flight->shareable = flight->storable.store;
-    if (flight->storable.store) {
+    bool keeps = flight->storable.store || (flight->may_store && flight->storable.store_expired);
+    if (keeps) {
         flight->signature =
             cg_vary_signature(flight->storable.vary, founder->facts->fields, &founder->arena);
     } else {
         flight->kept = false;
-        cg_flight_delist(flight);
     }
+    if (!flight->shareable)
+        cg_flight_delist(flight);
     if (!flight->may_store) {
         flight->storable.store = false;
+        flight->storable.store_expired = false;
         flight->storable.reason = CG_REASON_NOT_STORABLE;
     }
 }
@@ -170,7 +174,10 @@ static void judge(struct cg_flight *flight)
 enum cg_step_result cg_flight_step_await_head(struct cg_flight *flight)
 {
     if (flight->has_head) {
+        if (!cg_flight_take_validation(flight))
+            return cg_flight_ask_again(flight);
         judge(flight);
+        cg_flight_learn_from_head(flight);
         cg_flight_go(flight, CG_FLIGHT_refused);
         return CG_CONTINUE;
     }
@@ -200,7 +207,7 @@ enum cg_step_result cg_flight_step_refused(struct cg_flight *flight)
     struct cg_request *founder = flight->founder;
     struct cg_purge_set set = {0};
     cg_flight_go(flight, CG_FLIGHT_body);
-    if (flight->may_store && !flight->storable.store)
+    if (flight->may_store && !flight->storable.store && !flight->storable.store_expired)
         mark_unshared(flight);
     if (flight->status != 401 && flight->status != 403)
         return CG_CONTINUE;
@@ -219,6 +226,7 @@ static void stop_keeping(struct cg_flight *flight)
 {
     flight->kept = false;
     cg_flight_delist(flight);
+    flight->storable.store_expired = false;
     if (flight->storable.store) {
         flight->storable.store = false;
         flight->shareable = false;
@@ -293,18 +301,15 @@ static struct cg_blob *seal(struct cg_flight *flight, struct cg_blob *encoded)
 }
 
 static void fill(struct cg_flight *flight, const struct cg_key *key, const struct cg_entry *entry,
-                 cg_store_done_fn answer)
+                 uint64_t after_ms, cg_store_done_fn answer)
 {
     struct cg_store *store = flight->store;
-    uint64_t windows_ms = entry->stale_while_revalidate_ms > entry->stale_if_error_ms
-                              ? entry->stale_while_revalidate_ms
-                              : entry->stale_if_error_ms;
     struct cg_blob *blob = cg_entry_encode(entry);
     if (store->port->seals)
         blob = seal(flight, blob);
     cg_flight_ref(flight);
     flight->fills++;
-    store->port->fill(store, key, blob, entry->lifetime_ms + windows_ms, answer, flight);
+    store->port->fill(store, key, blob, entry->lifetime_ms + after_ms, answer, flight);
     cg_blob_unref(blob);
 }
 
@@ -340,7 +345,7 @@ static void mark_unshared(struct cg_flight *flight)
         .lifetime_ms = route->hit_for_miss_ms,
     };
     name_versions(flight, &marker);
-    fill(flight, &founder->variant_key, &marker, on_marker_filled);
+    fill(flight, &founder->variant_key, &marker, 0, on_marker_filled);
 }
 
 /* The clock may be set meanwhile. */
@@ -350,12 +355,19 @@ static uint32_t cost_ms_of(const struct cg_flight *flight)
     return cost_ms < 0 ? 0 : cost_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)cost_ms;
 }
 
+void cg_flight_fill(struct cg_flight *flight, const struct cg_key *key,
+                    const struct cg_entry *entry, uint64_t after_ms)
+{
+    fill(flight, key, entry, after_ms, on_filled);
+}
+
 /* Under the versions that were read before the fetch: a purge in between makes it dead on arrival.
  */
 static void put_in_store(struct cg_flight *flight)
 {
     const struct cg_plan *plan = &flight->founder->plan;
     const struct cg_storable *storable = &flight->storable;
+    uint64_t after_ms = cg_storable_after_ms(storable);
     struct cg_entry entry = {
         .kind = CG_ENTRY_ANSWER,
         .canonical = plan->canonical,
@@ -371,7 +383,7 @@ static void put_in_store(struct cg_flight *flight)
         .body = cg_buf_str(&flight->body),
     };
     name_versions(flight, &entry);
-    if (!cg_stored_fields(&flight->fields, &flight->arena, &entry.fields))
+    if (!cg_stored_fields_on(plan->route, &flight->fields, &flight->arena, &entry.fields))
         return;
     const struct cg_key *key = &plan->key; /* borrowed by the store until it has answered */
     if (!cg_str_empty(storable->vary)) {
@@ -381,13 +393,13 @@ static void put_in_store(struct cg_flight *flight)
         marker.vary = storable->vary;
         marker.fields.count = 0;
         marker.body = CG_STR("");
-        fill(flight, key, &marker, on_marker_filled);
+        fill(flight, key, &marker, after_ms, on_marker_filled);
         cg_key_of(&flight->machine->ruleset->keys, plan->canonical, flight->signature,
                   &flight->variant_key);
         flight->variant_key.route = plan->key.route;
         key = &flight->variant_key;
     }
-    fill(flight, key, &entry, on_filled);
+    fill(flight, key, &entry, after_ms, on_filled);
 }
 
 enum cg_step_result cg_flight_step_store(struct cg_flight *flight)
@@ -404,7 +416,7 @@ enum cg_step_result cg_flight_step_store(struct cg_flight *flight)
                    held == 0 ? "" : " more since the last such line)");
         return CG_CONTINUE;
     }
-    if (flight->storable.store && flight->kept)
+    if ((flight->storable.store || flight->storable.store_expired) && flight->kept)
         put_in_store(flight);
     return CG_CONTINUE;
 }

@@ -16,9 +16,11 @@
 
 #include "cachegate/assert.h"
 #include "cachegate/buf.h"
+#include "cachegate/delivery.h"
 #include "cachegate/purge.h"
 #include "cachegate/seal.h"
 #include "cachegate/verdict.h"
+#include "cachegate/wishes.h"
 #include "gateway/request/request.h"
 
 enum {
@@ -41,6 +43,7 @@ enum cg_step_result { CG_CONTINUE, CG_WAIT };
     STEP(await_head)       /* until the flight has a head, or failed */                            \
     STEP(stream)           /* body, piece by piece */                                              \
     STEP(deliver_hit)      /* a stored answer */                                                   \
+    STEP(deliver_parts)    /* … in several parts */                                              \
     STEP(write_mark)       /* what the write will touch becomes busy */                            \
     STEP(write_marked)     /* the write goes out */                                                \
     STEP(write_refused)    /* … or not: the store could not be told of it */                     \
@@ -130,6 +133,10 @@ struct cg_request {
     struct cg_key variant_key;
     struct cg_verdict verdict;
     enum cg_reason reason;
+    bool speaks_to_caches;             /* has conditions, a range, or wishes */
+    struct cg_wishes wishes;           /* … as far as the route honours them */
+    struct cg_range_plan *delivery;    /* in the arena: what of `entry` is sent; NULL: all */
+    size_t parts_sent;                 /* of the delivery: a text and some content each */
     bool stale_at_hand;                /* `entry` may be served if the upstream fails */
     enum cg_store_result store_result; /* the worst of the answers awaited */
 
@@ -226,7 +233,10 @@ struct cg_flight {
     bool kept;       /* so far it is whole from its start */
     bool ended;
     enum cg_origin_outcome outcome;
-    bool sent; /* some byte of the request left */
+    bool sent;        /* some byte of the request left */
+    bool validates;   /* asks about the founder's entry */
+    bool confirmed;   /* … and the origin stands by it: fields are merged, the body is ours */
+    bool asked_twice; /* … or answered about another one, and was asked for the whole */
     struct cg_str detail;
 
     struct cg_request *waiters; /* list, no order promised */
@@ -295,11 +305,30 @@ bool cg_request_look_twice(struct cg_request *request);
 /* Brings the first plan back, if there is one. */
 void cg_request_look_back(struct cg_request *request);
 
+/* ---- request_wishes.c ---- */
+/* What the client says about caches, as far as its route honours it. True: it wants nothing from
+ * the origin. */
+bool cg_request_read_wishes(struct cg_request *request);
+/* If-Match and If-Unmodified-Since are the origin's to judge (RFC 9110 13.1). */
+bool cg_request_asks_origin(struct cg_request *request);
+enum cg_step_result cg_request_refuse_unasked(struct cg_request *request);
+/* To the verdict of a lookup. */
+void cg_request_apply_wishes(struct cg_request *request);
+/* Whether the client has what the flight brings, by its conditions. */
+bool cg_request_has_it_already(const struct cg_request *request);
+
 /* ---- reply.c ---- */
+/* Says so: 304, instead of the flight's answer. */
+void cg_request_reply_not_modified(struct cg_request *request);
 /* Begins the answer that the flight brings. */
 void cg_request_begin_flight(struct cg_request *request);
-/* A whole stored answer. */
+/* What the client gets of the stored answer, by its conditions and ranges. True: several parts,
+ * which follow one by one. */
+bool cg_request_cut_entry(struct cg_request *request);
+/* The stored answer, or its head alone where parts follow. */
 void cg_request_reply_entry(struct cg_request *request);
+/* The next part. True when it was the last. */
+bool cg_request_send_part(struct cg_request *request);
 /* An answer of our own: text/plain, with Proxy-Status where `proxy_error` is given. */
 void cg_request_reply_error(struct cg_request *request, unsigned status, enum cg_reason reason,
                             struct cg_str detail, const char *proxy_error);
@@ -346,7 +375,21 @@ void cg_flight_claims(struct cg_flight *flight);
  * under way. Idempotent. */
 void cg_flight_disclaim(struct cg_flight *flight);
 
+/* ---- flight_validate.c ---- */
+/* Adds conditions to what is forwarded, where the founder found something to ask about. */
+void cg_flight_ask_about_entry(struct cg_flight *flight);
+/* The head came. False: not to the question that was asked; cg_flight_ask_again is the next step.
+ */
+bool cg_flight_take_validation(struct cg_flight *flight);
+enum cg_step_result cg_flight_ask_again(struct cg_flight *flight);
+/* What the answer to a HEAD that missed says about the stored GET. */
+void cg_flight_learn_from_head(struct cg_flight *flight);
+
 /* ---- flight_steps.c, flight_claim.c ---- */
+/* Puts an entry of the founder's into the store, for its lifetime and `after_ms`; nobody waits. The
+ * key is borrowed until the flight's end. */
+void cg_flight_fill(struct cg_flight *flight, const struct cg_key *key,
+                    const struct cg_entry *entry, uint64_t after_ms);
 #define STEP(name) enum cg_step_result cg_flight_step_##name(struct cg_flight *flight);
 CG_FLIGHT_STEPS(STEP)
 #undef STEP

@@ -25,7 +25,9 @@ enum cg_step_result cg_request_step_join(struct cg_request *request)
         return CG_CONTINUE;
     }
     flight = cg_flight_create(request, true, machine->limits.entry_bytes_max);
-    cg_flight_claims(flight);
+    /* Who wants a newer one than what is stored would not be content with what others store. */
+    if (request->reason != CG_REASON_CLIENT_FRESHER)
+        cg_flight_claims(flight);
     cg_flight_list(flight);
     cg_flight_join(flight, request);
     cg_flight_start(flight);
@@ -188,6 +190,12 @@ enum cg_step_result cg_request_step_await_head(struct cg_request *request)
     cg_timer_disarm(request->machine->clock, &request->timer);
     if (request->collapsed)
         cg_count(request->machine->sheet, CG_METRIC_COLLAPSED, 1);
+    if (cg_request_has_it_already(request)) {
+        cg_request_reply_not_modified(request);
+        cg_flight_leave(request);
+        cg_request_go(request, CG_REQUEST_await_client);
+        return CG_CONTINUE;
+    }
     cg_request_go(request, CG_REQUEST_stream);
     cg_request_begin_flight(request);
     return CG_CONTINUE;

@@ -40,6 +40,30 @@ static void remember_for_log(struct cg_request *request)
     request->log_path = cg_arena_copy(&request->arena, path);
 }
 
+enum cg_step_result cg_request_pass(struct cg_request *request, enum cg_reason reason)
+{
+    request->may_store = false;
+    request->reason = reason;
+    cg_request_go(request, CG_REQUEST_forward);
+    return CG_CONTINUE;
+}
+
+/* RFC 9111 5.2.1.7: whoever asks for what is stored alone is not given anything else. */
+static enum cg_step_result begin_read(struct cg_request *request)
+{
+    bool only_if_cached = cg_request_read_wishes(request);
+    bool is_pass = request->plan.kind == CG_PLAN_PASS;
+    request->variant_key = request->plan.key;
+    if (!is_pass && !cg_request_asks_origin(request)) {
+        cg_request_go(request, CG_REQUEST_lookup);
+        return CG_CONTINUE;
+    }
+    count(request, CG_METRIC_PASSES);
+    if (only_if_cached)
+        return cg_request_refuse_unasked(request);
+    return cg_request_pass(request, is_pass ? request->plan.reason : CG_REASON_CONDITION);
+}
+
 enum cg_step_result cg_request_step_receive(struct cg_request *request)
 {
     struct cg_machine *machine = request->machine;
@@ -55,13 +79,8 @@ enum cg_step_result cg_request_step_receive(struct cg_request *request)
     }
     switch (request->plan.kind) {
     case CG_PLAN_LOOKUP:
-        request->variant_key = request->plan.key;
-        cg_request_go(request, CG_REQUEST_lookup);
-        return CG_CONTINUE;
     case CG_PLAN_PASS:
-        count(request, CG_METRIC_PASSES);
-        cg_request_go(request, CG_REQUEST_forward);
-        return CG_CONTINUE;
+        return begin_read(request);
     case CG_PLAN_WRITE:
         count(request, CG_METRIC_WRITES);
         request->is_write = true;
@@ -99,17 +118,11 @@ enum cg_step_result cg_request_step_lookup(struct cg_request *request)
     return CG_WAIT;
 }
 
-enum cg_step_result cg_request_pass(struct cg_request *request, enum cg_reason reason)
-{
-    request->may_store = false;
-    request->reason = reason;
-    cg_request_go(request, CG_REQUEST_forward);
-    return CG_CONTINUE;
-}
-
 enum cg_step_result cg_request_pass_in_outage(struct cg_request *request)
 {
     count(request, CG_METRIC_STORE_ERRORS);
+    if (request->wishes.only_if_cached)
+        return cg_request_refuse_unasked(request);
     request->in_outage = true;
     return cg_request_pass(request, CG_REASON_STORE_UNAVAILABLE);
 }
@@ -212,6 +225,11 @@ enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
         cg_request_go(request, CG_REQUEST_lookup);
         return CG_CONTINUE;
     }
+    cg_request_apply_wishes(request);
+    if (request->verdict.refused) {
+        count(request, CG_METRIC_MISSES);
+        return cg_request_refuse_unasked(request);
+    }
     request->reason = request->verdict.reason;
     switch (request->verdict.kind) {
     case CG_VERDICT_HIT:
@@ -224,6 +242,8 @@ enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
         request->stale_at_hand = request->verdict.usable_if_error;
         if (unreadable != CG_REASON_ABSENT)
             request->reason = unreadable;
+        else if (request->reason == CG_REASON_ABSENT && !cg_str_empty(request->variant))
+            request->reason = CG_REASON_VARY; /* others are there (RFC 9211 2.2) */
         return miss(request);
     case CG_VERDICT_PASS:
         count_miss(request);
@@ -265,7 +285,8 @@ enum cg_step_result cg_request_step_deliver_hit(struct cg_request *request)
     if (wants_newer && !request->plan.head)
         cg_request_refresh(
             request); /* before the answer: the client's memory may go away with it */
-    cg_request_go(request, CG_REQUEST_await_client);
+    bool in_parts = cg_request_cut_entry(request);
+    cg_request_go(request, in_parts ? CG_REQUEST_deliver_parts : CG_REQUEST_await_client);
     cg_request_reply_entry(request);
     return CG_CONTINUE;
 }

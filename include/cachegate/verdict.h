@@ -93,6 +93,7 @@ struct cg_reply_facts {
     bool hit;                  /* answered from the store */
     enum cg_reason reason;     /* of the verdict or plan */
     enum cg_reason not_stored; /* forwarded: STORED, or why not; NOT_STORABLE for passes */
+    bool stored_expired;       /* … and yet stored, to be asked about */
     struct cg_str detail;      /* of the plan, may be empty */
     int64_t ttl_s;
     bool has_ttl; /* forwarded: ttl_s is known, because the answer was stored or validated */
