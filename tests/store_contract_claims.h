@@ -47,7 +47,8 @@ static void claim_as(struct cg_store *store, struct claimed *claimed, uint8_t na
 static void end_claim(struct cg_store *store, struct claimed *claimed)
 {
     claims_of(store)->port->end(claims_of(store), &claimed->claim,
-                                claimed->answer.state == CG_CLAIM_GRANTED);
+                                claimed->answer.state == CG_CLAIM_GRANTED ? CG_CLAIM_GIVEN_UP
+                                                                          : CG_CLAIM_WITHDRAWN);
 }
 
 /* A driver that only begins to listen may wake for nothing; `waiter` listens when this returns. */
@@ -141,6 +142,37 @@ Test(store, a_claim_under_other_versions_is_taken_over)
     end_claim(here, &third);
     end_claim(there, &second);
     end_claim(there, &unknown);
+}
+
+Test(store, who_comes_just_after_something_was_stored_looks_again)
+{
+    struct claimed first, second, third, insisting;
+    everybody_listens();
+    claim_as(here, &first, 1, 1, 9);
+    claim_as(there, &second, 1, 2, 9);
+    claims_of(here)->port->end(claims_of(here), &first.claim, CG_CLAIM_STORED);
+    if (second.answer.left_ms > 0)
+        contract_factory.wait(&second.woken);
+    end_claim(there, &second);
+    claim_as(there, &third, 1, 3, 9);
+    cr_expect_eq(third.answer.state, CG_CLAIM_HELD);
+    cr_expect_eq(third.answer.left_ms, 0);
+    end_claim(there, &third);
+    third.claim.insists = true;
+    third.done = false;
+    claims_of(there)->port->claim(claims_of(there), &third.claim, on_claim_answer, &third);
+    contract_factory.wait(&third.done);
+    cr_expect_eq(third.answer.state, CG_CLAIM_GRANTED, "it has looked");
+    claims_of(there)->port->end(claims_of(there), &third.claim, CG_CLAIM_STORED);
+    claim_as(here, &insisting, 1, 4, 8);
+    cr_expect_eq(insisting.answer.state, CG_CLAIM_GRANTED, "under other versions it is news");
+    claims_of(here)->port->end(claims_of(here), &insisting.claim, CG_CLAIM_STORED);
+    claim_as(here, &third, 2, 6, 8); /* behind it, so it has arrived */
+    end_claim(here, &third);
+    contract_factory.pass_time(CG_CLAIM_DONE_MS + 1);
+    claim_as(here, &first, 1, 5, 8);
+    cr_expect_eq(first.answer.state, CG_CLAIM_GRANTED, "for a moment only");
+    end_claim(here, &first);
 }
 
 Test(store, who_stopped_waiting_is_not_woken)

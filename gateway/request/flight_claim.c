@@ -48,6 +48,7 @@ void cg_flight_claims(struct cg_flight *flight)
     flight->claim.lives_ms = machine->limits.flight_claim_ms;
     flight->claim.on_wake = on_claim_wake;
     flight->claim.owner = flight;
+    flight->claim.insists = flight->founder->looked_again;
     flight->claim_timer = (struct cg_timer){.on_expiry = on_claim_timer, .owner = flight};
 }
 
@@ -90,12 +91,14 @@ static void claim(struct cg_flight *flight)
 
 static void end_claim(struct cg_flight *flight)
 {
-    bool led = flight->leads;
+    enum cg_claim_end how = !flight->leads   ? CG_CLAIM_WITHDRAWN
+                            : flight->stored ? CG_CLAIM_STORED
+                                             : CG_CLAIM_GIVEN_UP;
     if (!flight->leads && !flight->waits)
         return;
     flight->leads = flight->waits = false;
     cg_timer_disarm(flight->machine->clock, &flight->claim_timer);
-    flight->claims->port->end(flight->claims, &flight->claim, led);
+    flight->claims->port->end(flight->claims, &flight->claim, how);
 }
 
 void cg_flight_disclaim(struct cg_flight *flight)
@@ -158,8 +161,9 @@ static enum cg_step_result wait_for_other(struct cg_flight *flight)
         claim(flight);
         return CG_CONTINUE;
     }
-    if (flight->refreshes && flight->waiter_count == 0)
-        return dissolve(flight, CG_DISSOLVED_LOOK_AGAIN); /* it is being refreshed */
+    /* It is being refreshed, or has just been stored. */
+    if ((flight->refreshes && flight->waiter_count == 0) || flight->claimed.left_ms == 0)
+        return dissolve(flight, CG_DISSOLVED_LOOK_AGAIN);
     cg_count(machine->sheet, CG_METRIC_CLAIMS_HELD, 1);
     cg_timer_arm(machine->clock, &flight->claim_timer, flight->claimed.left_ms);
     cg_flight_go(flight, CG_FLIGHT_wait);

@@ -271,6 +271,7 @@ static void on_filled(void *owner, enum cg_store_result result)
     struct cg_flight *flight = cg_flight_of(owner);
     struct cg_machine *machine = flight->machine;
     if (result == CG_STORE_OK) {
+        flight->stored = flight->shareable;
         cg_count(machine->sheet, CG_METRIC_SETS, 1);
         cg_count_route(machine->sheet, flight->founder->plan.route->index, CG_ROUTE_SETS);
     } else {

@@ -147,6 +147,7 @@ struct cg_request {
     bool in_outage;        /* the store did not answer: what it fetches takes a place in a lane */
     bool alone;            /* left a flight that could not be shared: joins no other */
     bool missed;           /* was counted as a miss */
+    bool looked_again;     /* after it was woken, or found that somebody had just stored it */
     unsigned takeovers;    /* how often it tried in the place of one that failed */
     uint64_t offset;       /* how much of the flight's body was taken */
     struct cg_buf sending; /* owned: the piece the client is taking */
@@ -199,6 +200,7 @@ struct cg_flight {
     bool claimed_twice;             /* the first time without knowing the versions */
     struct cg_timer claim_timer;    /* when it is to be renewed, or may be tried again */
     unsigned fills;                 /* not answered yet */
+    bool stored;                    /* the answer is in the store */
     enum cg_store_result prepared;
     bool sought; /* the upstream was asked */
     enum cg_dissolved dissolved;

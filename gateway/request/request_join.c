@@ -127,6 +127,7 @@ static enum cg_step_result look_again(struct cg_request *request)
 {
     cg_flight_leave(request);
     request->collapsed = false;
+    request->looked_again = true;
     request->stale_at_hand = false;
     request->variant = (struct cg_str){NULL, 0};
     request->variant_key = request->plan.key;

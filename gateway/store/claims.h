@@ -32,6 +32,7 @@ struct cg_claim {
     uint8_t holder[CG_DIGEST_BYTES]; /* random, fresh for each attempt */
     uint8_t digest[CG_DIGEST_BYTES]; /* of the versions */
     uint32_t lives_ms;
+    bool insists; /* looked after the last wake: what was stored before is not news */
     /* Once, after HELD and before it was ended: look again. Never from inside a call of the port.
      */
     void (*on_wake)(void *owner);
@@ -41,6 +42,18 @@ struct cg_claim {
     bool asked;                     /* not answered yet: a wake is kept for then */
     bool woken;
 };
+
+/*
+ * How a claim ends. Who looked before something was stored and claims only afterwards would fetch
+ * it once more: for CG_CLAIM_DONE_MS a claim under the same versions, or unknown ones, is answered
+ * HELD, with nothing left, unless it insists.
+ */
+enum cg_claim_end {
+    CG_CLAIM_WITHDRAWN, /* it was held by somebody else: stops waiting */
+    CG_CLAIM_GIVEN_UP,  /* wakes all who wait; nothing was stored */
+    CG_CLAIM_STORED,    /* … something was */
+};
+enum { CG_CLAIM_DONE_MS = 1000 };
 
 struct cg_claim_answer {
     enum cg_claim_state state;
@@ -57,8 +70,7 @@ struct cg_claims_port {
     /* Of a granted one: it lives on, under the digest that it has now. Nobody is told if it was
      * lost. */
     void (*renew)(struct cg_claims *claims, const struct cg_claim *claim);
-    /* Gives up a granted one and wakes all who wait; or stops waiting. */
-    void (*end)(struct cg_claims *claims, struct cg_claim *claim, bool granted);
+    void (*end)(struct cg_claims *claims, struct cg_claim *claim, enum cg_claim_end how);
 };
 struct cg_claims {
     const struct cg_claims_port *port;

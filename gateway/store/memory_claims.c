@@ -14,6 +14,7 @@ struct held {
     struct held *next; /* in its bucket */
     uint8_t id[CG_DIGEST_BYTES], holder[CG_DIGEST_BYTES], digest[CG_DIGEST_BYTES];
     int64_t ends_ms;
+    bool done; /* what was fetched is stored: nobody holds it */
 };
 
 struct cg_memory_claims {
@@ -83,6 +84,7 @@ static void take(struct held *held, const struct cg_claim *claim, int64_t now_ms
     memcpy(held->holder, claim->holder, CG_DIGEST_BYTES);
     memcpy(held->digest, claim->digest, CG_DIGEST_BYTES);
     held->ends_ms = now_ms + (int64_t)claim->lives_ms;
+    held->done = false;
 }
 
 static void add(struct held **at, const struct cg_claim *claim, int64_t now_ms)
@@ -106,6 +108,13 @@ static void leave_mail(struct cg_memory_claimant *claimant, const uint8_t id[CG_
     claimant->notify(claimant->notify_owner);
 }
 
+static bool may_take(const struct held *held, const struct cg_claim *claim)
+{
+    if (held->done)
+        return claim->insists || cg_claim_digests_differ(held->digest, claim->digest);
+    return is_holder(held, claim) || cg_claim_digests_differ(held->digest, claim->digest);
+}
+
 /* ---- the port ---- */
 
 static void memory_claim(struct cg_claims *base, struct cg_claim *claim, cg_claim_fn answer,
@@ -121,11 +130,11 @@ static void memory_claim(struct cg_claims *base, struct cg_claim *claim, cg_clai
     struct held **at = find(claims, claim->id, now_ms);
     if (*at == NULL) {
         add(at, claim, now_ms);
-    } else if (is_holder(*at, claim) || cg_claim_digests_differ((*at)->digest, claim->digest)) {
+    } else if (may_take(*at, claim)) {
         take(*at, claim, now_ms);
     } else {
         said.state = CG_CLAIM_HELD;
-        said.left_ms = (uint32_t)((*at)->ends_ms - now_ms);
+        said.left_ms = (*at)->done ? 0 : (uint32_t)((*at)->ends_ms - now_ms);
         memcpy(said.digest, (*at)->digest, CG_DIGEST_BYTES);
     }
     unlock(claims);
@@ -141,22 +150,26 @@ static void memory_renew(struct cg_claims *base, const struct cg_claim *claim)
     int64_t now_ms = cg_now_ms(claimant->clock);
     lock(claimant->claims);
     struct held **at = find(claimant->claims, claim->id, now_ms);
-    if (*at != NULL && is_holder(*at, claim))
+    if (*at != NULL && is_holder(*at, claim) && !(*at)->done)
         take(*at, claim, now_ms);
     unlock(claimant->claims);
 }
 
-static void memory_end(struct cg_claims *base, struct cg_claim *claim, bool granted)
+static void memory_end(struct cg_claims *base, struct cg_claim *claim, enum cg_claim_end how)
 {
     struct cg_memory_claimant *claimant = claimant_of(base);
     struct cg_memory_claims *claims = claimant->claims;
     cg_waiting_remove(&claimant->waiting, claim);
     atomic_store(&claimant->waiters, claimant->waiting.count);
-    if (!granted)
+    if (how == CG_CLAIM_WITHDRAWN)
         return;
+    int64_t now_ms = cg_now_ms(claimant->clock);
     lock(claims);
-    struct held **at = find(claims, claim->id, cg_now_ms(claimant->clock));
-    if (*at != NULL && is_holder(*at, claim)) {
+    struct held **at = find(claims, claim->id, now_ms);
+    if (*at != NULL && is_holder(*at, claim) && how == CG_CLAIM_STORED) {
+        (*at)->done = true;
+        (*at)->ends_ms = now_ms + CG_CLAIM_DONE_MS;
+    } else if (*at != NULL && is_holder(*at, claim)) {
         struct held *held = *at;
         *at = held->next;
         free(held);

@@ -159,27 +159,35 @@ void cg_redis_claims_move(struct cg_redis_claims *claims, const struct cg_redis_
 /* ---- the script ---- */
 
 /*
- * A claim (claims.h): its holder and the digest of its versions, 16 bytes each. KEYS: the claim.
- * ARGV: what to do (claim, renew, end), holder, digest, how long it lives, the channel, the name
- * that is told there. A claim answers 1 when it is granted, and how long the other lives and its
- * digest when it is not. An end tells everybody, whoever holds the claim by now: who fetched may
- * have stored something.
+ * A claim (claims.h): its holder and the digest of its versions, 16 bytes each; a holder of zeros
+ * says that it is done. KEYS: the claim. ARGV: what to do (claim, insist, renew, end, stored),
+ * holder, digest, how long it lives, the channel, the name that is told there. A claim answers 1
+ * when it is granted, and how long the other lives and its digest when it is not. An end tells
+ * everybody, whoever holds the claim by now: who fetched may have stored something.
  */
 static const char text[] =
     "local what, holder, digest, lives = ARGV[1], ARGV[2], ARGV[3], ARGV[4]\n"
     "local value = redis.pcall('GET', KEYS[1])\n"
     "if type(value) ~= 'string' or #value ~= 32 then value = false end\n"
     "local mine = value and value:sub(1, 16) == holder\n"
-    "if what == 'c' and value and not mine then\n"
-    "  local none, theirs = string.rep('\\0', 16), value:sub(17)\n"
-    "  if digest == none or theirs == none or digest == theirs then\n"
+    "local none = string.rep('\\0', 16)\n"
+    "local claims = what == 'c' or what == 'i'\n"
+    "if claims and value and not mine then\n"
+    "  local theirs = value:sub(17)\n"
+    "  if value:sub(1, 16) == none then\n"
+    "    if what == 'c' and (digest == none or digest == theirs) then return {0, theirs} end\n"
+    "  elseif digest == none or theirs == none or digest == theirs then\n"
     "    return {redis.call('PTTL', KEYS[1]), theirs}\n"
     "  end\n"
     "end\n"
-    "if what == 'c' or (what == 'r' and mine) then\n"
+    "if claims or (what == 'r' and mine) then\n"
     "  redis.call('SET', KEYS[1], holder .. digest, 'PX', lives)\n"
-    "elseif what == 'e' then\n"
-    "  if mine then redis.call('UNLINK', KEYS[1]) end\n"
+    "elseif what == 'e' or what == 's' then\n"
+    "  if mine and what == 's' then\n"
+    "    redis.call('SET', KEYS[1], none .. digest, 'PX', lives)\n"
+    "  elseif mine then\n"
+    "    redis.call('UNLINK', KEYS[1])\n"
+    "  end\n"
     "  redis.call('PUBLISH', ARGV[5], ARGV[6])\n"
     "end\n"
     "return 1\n";
@@ -217,7 +225,8 @@ static bool send_script(struct question *question, bool whole)
     cg_redis_words_add(&words, cg_str_of(&question->what, 1));
     cg_redis_words_add(&words, cg_str_of((const char *)claim->holder, CG_DIGEST_BYTES));
     cg_redis_words_add(&words, cg_str_of((const char *)claim->digest, CG_DIGEST_BYTES));
-    cg_redis_words_add(&words, cg_redis_number(claim->lives_ms, lives));
+    cg_redis_words_add(
+        &words, cg_redis_number(question->what == 's' ? CG_CLAIM_DONE_MS : claim->lives_ms, lives));
     cg_redis_words_add(&words, cg_redis_wake_channel(redis, channel));
     cg_redis_words_add(&words, cg_str_of((const char *)claim->id, CG_DIGEST_BYTES));
     return cg_redis_send(handle, CG_REDIS_READS, key, &words, on_answer, question, 0);
@@ -269,7 +278,7 @@ static void redis_claim(struct cg_claims *base, struct cg_claim *claim, cg_claim
     claim->asked = true;
     claim->woken = false;
     cg_waiting_add(&claims->waiting, claim);
-    ask(claims, 'c', claim, claim, answer, owner);
+    ask(claims, claim->insists ? 'i' : 'c', claim, claim, answer, owner);
 }
 
 static void redis_renew(struct cg_claims *base, const struct cg_claim *claim)
@@ -277,12 +286,12 @@ static void redis_renew(struct cg_claims *base, const struct cg_claim *claim)
     ask(claims_of(base), 'r', claim, NULL, NULL, NULL);
 }
 
-static void redis_end(struct cg_claims *base, struct cg_claim *claim, bool granted)
+static void redis_end(struct cg_claims *base, struct cg_claim *claim, enum cg_claim_end how)
 {
     struct cg_redis_claims *claims = claims_of(base);
     cg_waiting_remove(&claims->waiting, claim);
-    if (granted)
-        ask(claims, 'e', claim, NULL, NULL, NULL);
+    if (how != CG_CLAIM_WITHDRAWN)
+        ask(claims, how == CG_CLAIM_STORED ? 's' : 'e', claim, NULL, NULL, NULL);
 }
 
 static const struct cg_claims_port redis_claims_port = {redis_claim, redis_renew, redis_end};

@@ -105,6 +105,37 @@ Test(herd, a_slow_store_costs_one_fetch_too)
             cr_assert(world_got(fleet[i]->clients[j], 200, "body", NULL), "%zu of %zu", j, i);
 }
 
+/* It looked before the other stored, and comes to claim only afterwards. */
+Test(herd, who_claims_just_after_it_was_stored_looks_again)
+{
+    struct world_client *first = world_gets(fleet[0], "/items/1");
+    fleet[1]->store_mode = WORLD_STORE_ANSWERS_LATE;
+    struct world_client *late = world_gets(fleet[1], "/items/1");
+    world_origin_answers(world_asked(fleet[0]), 200, NULL, "body");
+    settle();
+    cr_assert(world_got(first, 200, "body", NULL));
+    cr_assert(world_got(late, 200, "body", "hit"));
+    cr_assert_eq(times_asked(), 1);
+}
+
+/* … and what is gone by then is fetched, without looking for ever. */
+Test(herd, what_was_stored_and_lost_again_is_fetched)
+{
+    world_gets(fleet[0], "/items/1");
+    fleet[1]->store_mode = WORLD_STORE_ANSWERS_LATE;
+    struct world_client *late = world_gets(fleet[1], "/items/1");
+    fleet[0]->store_mode = WORLD_STORE_ACTS_LATE;
+    world_origin_answers(world_asked(fleet[0]), 200, "cache-control: s-maxage=1", "body");
+    world_store_settle(fleet[0]);
+    for (size_t i = 0; i < GATEWAYS; i++)
+        fleet[i]->now_ms += 999999; /* past any use of it; no timer fires */
+    settle();
+    cr_assert_eq(world_times_asked(fleet[1]), 1);
+    world_origin_answers(world_asked(fleet[1]), 200, NULL, "again");
+    settle();
+    cr_assert(world_got(late, 200, "again", NULL));
+}
+
 Test(herd, of_those_who_wait_for_a_dead_gateway_exactly_one_takes_over)
 {
     for (size_t i = 0; i < GATEWAYS; i++)
