@@ -34,7 +34,8 @@ static void read_routes(struct cg_build *build, const struct cg_node *root)
                                        "consistency",
                                        "client",
                                        "keep",
-                                       "heuristic"};
+                                       "heuristic",
+                                       "groups"};
     struct cg_draft defaults = {.route = {.cache = CG_CACHE_YES,
                                           .scope_user = true,
                                           .query_sorted = true,

@@ -194,7 +194,7 @@ void cg_build_route(struct cg_build *build, const struct cg_node *node,
         "cache",          "scope",      "ttl",         "stale_while_revalidate",
         "stale_if_error", "key",        "inert",       "forward",
         "override",       "invalidate", "consistency", "client",
-        "keep",           "heuristic"};
+        "keep",           "heuristic",  "groups"};
     struct cg_ruleset *ruleset = build->ruleset;
     if (ruleset->route_count == CG_BUILD_ROUTES_MAX) {
         CG_BUILD_ERROR(build, node, "more than %d routes", (int)CG_BUILD_ROUTES_MAX);

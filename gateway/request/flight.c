@@ -159,9 +159,9 @@ static size_t bucket_of(const struct cg_key *key)
 
 static bool same_versions(const struct cg_flight *flight, const struct cg_request *request)
 {
-    return flight->founder->plan.instance_count == request->plan.instance_count &&
+    return flight->founder->plan.watched_count == request->plan.watched_count &&
            cg_versions_same(flight->versions, request->view.versions,
-                            request->plan.instance_count) &&
+                            request->plan.watched_count) &&
            cg_epoch_eq(flight->epoch, request->view.epoch) && flight->kept;
 }
 

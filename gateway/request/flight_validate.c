@@ -94,6 +94,9 @@ static bool renew(struct cg_flight *flight, struct cg_entry *entry, uint64_t *re
     struct cg_plan plan = founder->plan;
     struct cg_fields merged;
     struct cg_storable storable;
+    /* What it says of groups would have to be read first, as for a GET. */
+    if (plan.route->groups != CG_GROUPS_IGNORE)
+        return false;
     plan.kind = CG_PLAN_LOOKUP; /* as which it was stored; it is forwarded as a pass */
     if (!cg_merged_fields(&founder->verdict, entry, &flight->fields, &flight->arena, &merged))
         return false;

@@ -113,7 +113,7 @@ enum cg_step_result cg_request_step_lookup(struct cg_request *request)
     cg_request_go(request, CG_REQUEST_looked_up);
     cg_request_await(request);
     store->port->lookup(store, &request->variant_key, request->plan.instances,
-                        request->plan.instance_count, on_view, request);
+                        request->plan.watched_count, on_view, request);
     return CG_WAIT;
 }
 
@@ -191,11 +191,8 @@ static const struct cg_entry *read_entry(struct cg_request *request, enum cg_rea
 
 enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
 {
-    if (request->view.result != CG_STORE_OK) {
-        cg_request_look_back(request);
-        count(request, CG_METRIC_MISSES);
-        return pass_in_outage(request);
-    }
+    if (request->view.result != CG_STORE_OK)
+        return cg_request_follow_verdict(request, request->view.result, CG_REASON_ABSENT);
     request->in_outage = request->view.stand_in != NULL;
     enum cg_reason unreadable = CG_REASON_ABSENT;
     const struct cg_entry *entry = read_entry(request, &unreadable);
@@ -208,6 +205,22 @@ enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
         return CG_CONTINUE;
     }
     cg_request_apply_wishes(request);
+    if (cg_request_depends_on_groups(request)) {
+        cg_request_go(request, CG_REQUEST_group_versions);
+        return CG_CONTINUE;
+    }
+    return cg_request_follow_verdict(request, CG_STORE_OK, unreadable);
+}
+
+enum cg_step_result cg_request_follow_verdict(struct cg_request *request,
+                                              enum cg_store_result result,
+                                              enum cg_reason unreadable)
+{
+    if (result != CG_STORE_OK) {
+        cg_request_look_back(request);
+        count(request, CG_METRIC_MISSES);
+        return pass_in_outage(request);
+    }
     if (request->verdict.refused) {
         count(request, CG_METRIC_MISSES);
         return cg_request_refuse_unasked(request);
@@ -283,13 +296,13 @@ enum cg_step_result cg_request_step_prepare(struct cg_request *request)
     cg_request_keep(request);
     cg_request_go(request, CG_REQUEST_prepared);
     bool absent = false;
-    for (size_t i = 0; i < request->plan.instance_count; i++)
+    for (size_t i = 0; i < request->plan.watched_count; i++)
         absent = absent || request->view.versions[i].state == CG_VERSION_ABSENT;
     if (!absent)
         return CG_CONTINUE;
     struct cg_store *store = request->machine->store;
     cg_request_await(request);
-    store->port->prepare(store, request->plan.instances, request->plan.instance_count, on_prepared,
+    store->port->prepare(store, request->plan.instances, request->plan.watched_count, on_prepared,
                          request);
     return CG_WAIT;
 }
@@ -300,7 +313,7 @@ enum cg_step_result cg_request_step_prepared(struct cg_request *request)
         return pass_in_outage(request);
     request->in_outage = request->view.stand_in != NULL;
     /* A write began in between: its readers pass. */
-    if (!cg_versions_concrete(request->view.versions, request->plan.instance_count))
+    if (!cg_versions_concrete(request->view.versions, request->plan.watched_count))
         return pass(request, CG_REASON_WRITE_IN_FLIGHT);
     cg_request_go(request, CG_REQUEST_join);
     return CG_CONTINUE;
