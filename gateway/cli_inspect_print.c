@@ -334,8 +334,23 @@ static bool print_epoch(const struct cg_inspection *inspection, struct cg_str va
     return true;
 }
 
+/* Its value says nothing; that it was written does. */
+static bool is_heartbeat(const struct cg_inspection *inspection)
+{
+    size_t start = inspection->namespace.length;
+    if (inspection->key.length <= start)
+        return false;
+    struct cg_str rest = cg_str_skip(inspection->key, start);
+    return cg_str_starts_with(rest, CG_STR(":{bans}:beat:")) ||
+           cg_str_starts_with(rest, CG_STR(":beat:"));
+}
+
 bool cg_inspect_string(const struct cg_inspection *inspection, struct cg_str value)
 {
+    if (is_heartbeat(inspection)) {
+        cg_inspect_line(inspection, "kind", "a heartbeat of a gateway, without content");
+        return true;
+    }
     struct cg_seal_clear *clear = calloc(1, sizeof *clear);
     CG_ASSERT(clear != NULL);
     bool sealed = cg_seal_inspect(value, clear);

@@ -53,6 +53,11 @@ void cg_lease_hear(struct cg_lease *lease, const struct cg_lease_answer *answer,
     lease->heard_ms = now_ms;
 }
 
+void cg_lease_move(struct cg_lease *lease)
+{
+    lease->told = lease->joined = lease->has_replicated = false;
+}
+
 void cg_lease_doubt(struct cg_lease *lease, int64_t now_ms)
 {
     lease->others_lapsed = true;

@@ -182,3 +182,12 @@ bool cg_log_gate_open(struct cg_log_gate *gate, int64_t now_ms, uint64_t *ret_he
     *gate = (struct cg_log_gate){.last_ms = now_ms};
     return true;
 }
+
+const char *cg_log_held(uint64_t held, char room[CG_LOG_HELD_MAX])
+{
+    room[0] = '\0';
+    if (held > 0)
+        (void)snprintf(room, CG_LOG_HELD_MAX, " (%llu more were not logged)",
+                       (unsigned long long)held);
+    return room;
+}

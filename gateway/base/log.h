@@ -40,5 +40,8 @@ struct cg_log_gate {
     uint64_t held;
 };
 bool cg_log_gate_open(struct cg_log_gate *gate, int64_t now_ms, uint64_t *ret_held);
+/* What to end that line with: nothing when none was held back. */
+enum { CG_LOG_HELD_MAX = 56 };
+const char *cg_log_held(uint64_t held, char room[CG_LOG_HELD_MAX]);
 
 #endif

@@ -1,5 +1,7 @@
 #include "gateway/config/settings_build.h"
 
+#include "cachegate/redis_url.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -59,6 +61,19 @@ static void check_upstreams(const struct cg_settings_build *build)
     }
 }
 
+static void check_redis_files(const struct cg_settings_build *build)
+{
+    const char *url_text = build->settings->redis_url, *why;
+    struct cg_node place = place_of(build, "store.redis");
+    struct cg_redis_url url;
+    if (url_text == NULL || !cg_redis_url_parse(cg_str_from(url_text), build->arena, &url, &why))
+        return;
+    const char *const files[] = {url.ca_file, url.certificate_file, url.key_file};
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        if (files[i][0] != '\0')
+            check_readable(build, &place, files[i]);
+}
+
 /* The embedded store is never away. */
 static void check_outage(const struct cg_settings_build *build)
 {
@@ -80,6 +95,7 @@ void cg_settings_check_whole(const struct cg_settings_build *build)
     struct cg_settings *settings = build->settings;
     check_tls(build);
     check_upstreams(build);
+    check_redis_files(build);
     check_outage(build);
     if (settings->threads == 0)
         settings->threads = cg_settings_cpus();

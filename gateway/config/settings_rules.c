@@ -98,7 +98,10 @@ static const char *why_strict(const struct cg_settings_build *build)
 {
     const struct cg_settings *settings = build->settings;
     struct cg_redis_url url;
-    const char *why;
+    const char *why, *folder;
+    if (settings->redis_url == NULL &&
+        cg_settings_find(build, "", build->root, "store.redis", &folder) != NULL)
+        return NULL; /* its URL is refused already */
     if (settings->redis_url == NULL)
         return "there is no store.redis, and the embedded store is always asked";
     if (settings->near_bytes == 0)

@@ -213,7 +213,7 @@ static void redis_purge(struct cg_store *store, const struct cg_instance *instan
     struct cg_redis_handle *handle = handle_of(store);
     struct cg_redis_call *call = cg_redis_call_create(handle, CG_REDIS_CHANGE, owner);
     call->answer_done = answer;
-    call->failed = !handle->trusted;
+    call->failed = !cg_redis_trusts(handle);
     cg_redis_start_changes(call, instances, count, CG_REDIS_PURGE);
 }
 
@@ -225,7 +225,7 @@ static void redis_mark(struct cg_store *store, const struct cg_instance *instanc
     struct cg_redis_call *call = cg_redis_call_create(handle, CG_REDIS_CHANGE, owner);
     int64_t lives_ms = deadline_ms - cg_now_ms(handle->clock);
     call->answer_done = answer;
-    call->failed = !handle->trusted;
+    call->failed = !cg_redis_trusts(handle);
     call->writer = *writer;
     call->lives_ms = lives_ms > 0 ? (uint64_t)lives_ms : 0;
     cg_redis_start_changes(call, instances, count, CG_REDIS_MARK);
@@ -238,7 +238,7 @@ static void redis_release(struct cg_store *store, const struct cg_instance *inst
     struct cg_redis_handle *handle = handle_of(store);
     struct cg_redis_call *call = cg_redis_call_create(handle, CG_REDIS_CHANGE, owner);
     call->answer_done = answer;
-    call->failed = !handle->trusted;
+    call->failed = !cg_redis_trusts(handle);
     call->writer = *writer;
     call->renew = renew;
     cg_redis_start_changes(call, instances, count, CG_REDIS_KEEP);
@@ -252,7 +252,7 @@ static void redis_ban(struct cg_store *store, const struct cg_ban *bans, size_t 
     struct cg_redis_handle *handle = handle_of(store);
     struct cg_redis_call *call = cg_redis_call_create(handle, CG_REDIS_BAN, owner);
     call->answer_done = answer;
-    call->failed = !handle->trusted;
+    call->failed = !cg_redis_trusts(handle);
     cg_redis_start_bans(call, bans, count);
 }
 
@@ -283,7 +283,7 @@ static bool takes_changes(const struct cg_redis_handle *handle)
     for (size_t i = 0; i < handle->node_count; i++)
         if (!handle->nodes[i]->believed || !cg_redis_node_ready(handle->nodes[i]))
             return false;
-    return handle->trusted;
+    return cg_redis_trusts(handle);
 }
 
 static bool all_ready(const struct cg_redis_handle *handle)

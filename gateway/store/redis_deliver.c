@@ -47,7 +47,7 @@ void cg_redis_deliver(struct cg_redis_handle *handle)
     struct cg_redis_batch batch;
     if (!cg_redis_journal_owes(handle->redis->journal) || handle->closing)
         return;
-    if (!handle->trusted || !cg_redis_journal_claim(handle->redis->journal, &batch)) {
+    if (!cg_redis_trusts(handle) || !cg_redis_journal_claim(handle->redis->journal, &batch)) {
         deliver_soon(handle); /* whoever has claimed it may fail */
         return;
     }

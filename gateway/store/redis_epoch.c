@@ -21,7 +21,7 @@
  * as they can: whoever is pushed changes (redis_tracking.h) would take it for one.
  *
  * Answers the epoch or "", the time, how many others have lapsed, and flags: 1 a new history, 2
- * joined, 4 the asking member was not known, 8 the record is another one.
+ * joined, 4 the asking member was not known, 8 the record is another one, 16 there are others.
  */
 static const char text[] =
     "if redis.replicate_commands then redis.replicate_commands() end\n"
@@ -40,10 +40,11 @@ static const char text[] =
     "if generation and (#generation ~= 16 or tonumber(counter) >= 2 ^ 52) then\n"
     "  generation, made = nil, nil\n"
     "end\n"
-    "local lapsed, vouched, known, gone = 0, false, false, {}\n"
+    "local others, lapsed, vouched, known, gone = 0, 0, false, false, {}\n"
     "if mode ~= 'append' then\n"
     "  local all = redis.pcall('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES')\n"
     "  if all.err then redis.call('UNLINK', KEYS[3]) all = {} end\n"
+    "  others = #all / 2\n"
     "  for i = 1, #all, 2 do\n"
     "    local id, record = string.match(all[i], '^(%x+):(.*)$')\n"
     "    local ends = tonumber(all[i + 1])\n"
@@ -101,7 +102,8 @@ static const char text[] =
     "  if type(done) ~= 'table' then flags = flags + 2 end\n"
     "  redis.call('PEXPIRE', KEYS[3], life)\n"
     "end\n"
-    "if not known then flags = flags + 4 end\n"
+    "if not known then flags = flags + 4 else others = others - 1 end\n"
+    "if others > #gone then flags = flags + 16 end\n"
     "return {epoch, now, lapsed, flags}\n";
 
 const struct cg_str cg_redis_epoch_text = {text, sizeof(text) - 1};
@@ -109,7 +111,13 @@ const struct cg_str cg_redis_epoch_text = {text, sizeof(text) - 1};
 /* Lua counts in doubles; what is more is no time either. */
 static const long long number_max = 1LL << 52;
 
-enum { FLAG_NEW_HISTORY = 1, FLAG_JOINED = 2, FLAG_NOT_KNOWN = 4, FLAG_OTHER_RECORD = 8 };
+enum {
+    FLAG_NEW_HISTORY = 1,
+    FLAG_JOINED = 2,
+    FLAG_NOT_KNOWN = 4,
+    FLAG_OTHER_RECORD = 8,
+    FLAG_OTHERS = 16
+};
 
 bool cg_redis_epoch_reply_read(const redisReply *reply, struct cg_redis_epoch_reply *ret_reply)
 {
@@ -126,6 +134,7 @@ bool cg_redis_epoch_reply_read(const redisReply *reply, struct cg_redis_epoch_re
         .renewed_history = (flags & FLAG_NEW_HISTORY) != 0,
         .joined = (flags & FLAG_JOINED) != 0,
         .unknown = (flags & FLAG_NOT_KNOWN) != 0,
+        .has_others = (flags & FLAG_OTHERS) != 0,
         .record_differs = (flags & FLAG_OTHER_RECORD) != 0,
     };
     return true;

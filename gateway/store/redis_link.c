@@ -407,7 +407,9 @@ static void on_deadline(void *owner)
     int64_t timeout_ms = link->timeout_ms;
     int64_t now_ms = cg_clock_monotonic_ms();
     if (!link->open) {
-        drop(link, "connecting took too long");
+        drop(link, link->tls == NULL ? "connecting took too long"
+                                     : "connecting with TLS took too long; does the server speak "
+                                       "TLS there?");
         return;
     }
     if (!bury(link, now_ms - timeout_ms) || link->first == NULL)

@@ -38,10 +38,15 @@ static void end(struct cg_redis_handle *handle)
         return;
     heartbeat->answer.replicated = handle->wait_replicas > 0 && heartbeat->replicated;
     lock(trust);
-    cg_lease_hear(&trust->lease, &heartbeat->answer, trust->now_ms());
-    if (heartbeat->joins && heartbeat->answer.renewed)
-        trust->joins = false;
-    cg_redis_trust_publish(handle->redis);
+    if (cg_redis_trusts(handle)) { /* else it says nothing of the servers that are believed now */
+        if (heartbeat->unknown)
+            cg_redis_trust_unknown(handle->redis);
+        trust->has_others = heartbeat->has_others;
+        cg_lease_hear(&trust->lease, &heartbeat->answer, trust->now_ms());
+        if (heartbeat->joins && heartbeat->answer.renewed)
+            trust->joins = false;
+        cg_redis_trust_publish(handle->redis);
+    }
     unlock(trust);
 }
 
@@ -55,25 +60,6 @@ static void step(struct cg_redis_handle *handle)
 
 static void send_script(struct cg_redis_handle *handle, bool whole);
 
-/*
- * A list of members that does not know one of them was lost with all the others, unless this one
- * was away for so long that it was declared gone.
- */
-static void note_unknown(struct cg_redis *redis)
-{
-    struct cg_redis_trust *trust = &redis->trust;
-    lock(trust);
-    int64_t now_ms = trust->now_ms();
-    bool lost = trust->lease.terms.binding && cg_lease_is_listed(&trust->lease, now_ms);
-    if (lost)
-        cg_lease_doubt(&trust->lease, now_ms);
-    trust->joins = true;
-    unlock(trust);
-    if (lost)
-        cg_log(CG_LOG_WARN, "redis",
-               "the list of gateways was lost; nothing is believed until all would be gone");
-}
-
 static void on_beat(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_handle *handle = owner;
@@ -84,8 +70,8 @@ static void on_beat(void *owner, size_t index, const redisReply *reply)
     } else if (!cg_redis_epoch_reply_read(reply, &said)) {
         heartbeat->failed = true;
     } else {
-        if (said.unknown && !heartbeat->joins)
-            note_unknown(handle->redis);
+        heartbeat->unknown = said.unknown && !heartbeat->joins;
+        heartbeat->has_others = said.has_others;
         if (said.record_differs)
             cg_redis_topology_doubt(handle->topology);
         heartbeat->answer.server_ms = said.server_ms;
@@ -172,7 +158,7 @@ static bool all_ready(const struct cg_redis_handle *handle)
     for (size_t i = 0; i < handle->node_count; i++)
         if (!handle->nodes[i]->believed || !cg_redis_node_ready(handle->nodes[i]))
             return false;
-    return handle->trusted && handle->node_count > 0;
+    return cg_redis_trusts(handle) && handle->node_count > 0;
 }
 
 /*
@@ -211,7 +197,7 @@ void cg_redis_member_beat(struct cg_redis_handle *handle)
         return;
     struct cg_redis_node *owner = cg_redis_bans_owner(handle);
     heartbeat->remaining = 1;
-    heartbeat->failed = false;
+    heartbeat->failed = heartbeat->unknown = false;
     heartbeat->replicated = true;
     for (size_t i = 0; i < handle->node_count; i++) {
         struct cg_redis_node *node = handle->nodes[i];
@@ -242,6 +228,7 @@ static uint32_t pause_ms(struct cg_redis_handle *handle)
 static void on_tick(void *owner)
 {
     struct cg_redis_handle *handle = owner;
+    cg_redis_handle_catch_up(handle);
     cg_redis_deliver(handle);
     cg_redis_member_beat(handle);
     cg_timer_arm(handle->clock, &handle->heartbeat.timer, pause_ms(handle));

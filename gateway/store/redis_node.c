@@ -21,12 +21,12 @@ static size_t count_channels(const struct cg_redis_node *node)
 
 void cg_redis_node_complain(struct cg_redis_node *node, const char *what, const char *why)
 {
-    char room[CG_REDIS_ADDRESS_TEXT_MAX];
+    char room[CG_REDIS_ADDRESS_TEXT_MAX], more[CG_LOG_HELD_MAX];
     uint64_t held;
     if (cg_log_gate_open(&node->log_gate, cg_clock_monotonic_ms(), &held))
-        cg_log(CG_LOG_WARN, "redis", "%s: %s: %s (%llu more were not logged)",
-               cg_redis_address_text(&node->address, room), what,
-               cg_redis_peer_shown(node->settings->peer, why), (unsigned long long)held);
+        cg_log(CG_LOG_WARN, "redis", "%s: %s: %s%s%s", cg_redis_address_text(&node->address, room),
+               what, cg_redis_peer_shown(node->settings->peer, why), cg_redis_remedy(why),
+               cg_log_held(held, more));
 }
 
 static void tell(const struct cg_redis_node *node, enum cg_log_level level, const char *what)
@@ -92,6 +92,7 @@ struct waiter {
 };
 
 struct cg_redis_wait {
+    struct cg_redis_node *node; /* outlives its channels */
     uint32_t replicas;
     size_t count, capacity;
     struct waiter *waiters; /* owned */
@@ -109,7 +110,13 @@ static void end_wait(struct cg_redis_wait *wait, const redisReply *reply)
 
 static void on_waited(void *owner, size_t index, const redisReply *reply)
 {
+    const struct cg_redis_wait *wait = owner;
     (void)index;
+    if (reply != NULL && reply->type == REDIS_REPLY_ERROR)
+        cg_redis_node_complain(wait->node, "store.wait_replicas needs WAIT", reply->str);
+    else if (reply != NULL && reply->type == REDIS_REPLY_INTEGER && reply->integer < wait->replicas)
+        cg_redis_node_complain(wait->node, "not replicated",
+                               "fewer replicas than store.wait_replicas have the last change");
     end_wait(owner, reply);
 }
 
@@ -150,6 +157,7 @@ bool cg_redis_node_wait(struct cg_redis_node *node, uint32_t replicas, cg_redis_
     if (channel->wait == NULL) {
         channel->wait = calloc(1, sizeof(*channel->wait));
         CG_ASSERT(channel->wait != NULL);
+        channel->wait->node = node;
     }
     struct cg_redis_wait *wait = channel->wait;
     if (wait->replicas < replicas)
@@ -412,11 +420,12 @@ struct cg_redis_node *cg_redis_node_destroy(struct cg_redis_node *node)
         return NULL;
     node->greeted = false;
     node->believed = false;
-    cg_timer_disarm(node->settings->clock, &node->probe);
     for (size_t i = 0; i < count_channels(node); i++) {
         cg_redis_link_stop(&node->channels[i].link);
         lose_wait(&node->channels[i]);
     }
+    /* Only now: a probe that was lost with its connection arms the next one. */
+    cg_timer_disarm(node->settings->clock, &node->probe);
     free(node);
     return NULL;
 }

@@ -57,8 +57,10 @@ struct cg_redis_handle {
     bool one_shard;                          /* nodes[0] owns every slot, so no key is hashed */
     unsigned greetings;                      /* moves when a node comes, goes, or is greeted */
     bool trusted;                            /* redis_trust.c: the epoch is of these servers */
+    unsigned belief;                         /* redis_trust.c: as it was when it was trusted */
     unsigned hello_greetings, hello_strange; /* redis_trust.c: as they were when … */
-    int64_t hello_sent_ms;                   /* … the hello was sent */
+    unsigned hello_belief;
+    int64_t hello_sent_ms; /* … the hello was sent */
     struct cg_redis_heartbeat heartbeat;
     bool has_left;                    /* Redis was told that the process ends */
     char record[CG_REDIS_RUN_ID_MAX]; /* redis_trust.c: which servers, as the epoch says it */

@@ -101,6 +101,27 @@ const char *cg_redis_peer_shown(const struct cg_redis_peer *peer, const char *sa
     return said;
 }
 
+const char *cg_redis_remedy(const char *said)
+{
+    static const struct {
+        const char *word, *remedy;
+    } remedies[] = {
+        {"NOAUTH ", "; the URL in store.redis needs a password (for sentinels, sentinel_password)"},
+        {"WRONGPASS ", "; correct user and password in the URL of store.redis"},
+        {"NOPERM ", "; README.md, Users (ACL), lists the rights that are needed"},
+        /* What a script is refused with does not say which command it was; ACL LOG does. */
+        {"can't run this command", "; README.md, Users (ACL), lists the rights that are needed"},
+        {"IP address mismatch", "; the certificate has no such address: server_name=NAME"},
+        {"hostname mismatch", "; the certificate has no such name: server_name=NAME"},
+        {"certificate in certificate chain", "; name its authority: ca=FILE"},
+        {"unable to get local issuer certificate", "; name its authority: ca=FILE"},
+    };
+    for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]); i++)
+        if (strstr(said, remedies[i].word) != NULL)
+            return remedies[i].remedy;
+    return "";
+}
+
 /* Under the lock. */
 static SSL_CTX *find_context(struct cg_redis_peer *peer, const char *name, char **ret_error)
 {

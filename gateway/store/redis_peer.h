@@ -41,5 +41,7 @@ SSL_CTX *cg_redis_peer_tls(struct cg_redis_peer *peer, const char *host);
 bool cg_redis_is_ip(const char *name);
 /* What a server said, for a log: who does not know AUTH repeats the password in its error. */
 const char *cg_redis_peer_shown(const struct cg_redis_peer *peer, const char *said);
+/* What the operator can do about it, to stand behind it; "" when it says that itself. */
+const char *cg_redis_remedy(const char *said);
 
 #endif

@@ -72,10 +72,11 @@ static void on_again(void *owner)
 
 static void complain(struct cg_redis_scout *scout, const char *who, const char *why)
 {
+    char more[CG_LOG_HELD_MAX];
     uint64_t held;
     if (cg_log_gate_open(&scout->log_gate, cg_clock_monotonic_ms(), &held))
-        cg_log(CG_LOG_WARN, "redis", "%s: %s (%llu more were not logged)", who, why,
-               (unsigned long long)held);
+        cg_log(CG_LOG_WARN, "redis", "%s: %s%s%s", who, why, cg_redis_remedy(why),
+               cg_log_held(held, more));
 }
 
 void cg_redis_scout_failed(struct cg_redis_scout *scout, const char *who, const char *why)

@@ -63,10 +63,12 @@ const char *cg_redis_server(struct cg_store *store)
 
 static void complain(struct member *member, const char *what, const char *why)
 {
+    char more[CG_LOG_HELD_MAX];
     uint64_t held;
     if (cg_log_gate_open(&member->log_gate, cg_clock_monotonic_ms(), &held))
-        cg_log(CG_LOG_WARN, "tracking", "%s: %s (%llu more were not logged)", what,
-               cg_redis_peer_shown(&member->tracking->redis->peer, why), (unsigned long long)held);
+        cg_log(CG_LOG_WARN, "tracking", "%s: %s%s%s", what,
+               cg_redis_peer_shown(&member->tracking->redis->peer, why), cg_redis_remedy(why),
+               cg_log_held(held, more));
 }
 
 static void forget_connection(struct member *member)

@@ -83,6 +83,18 @@ void cg_redis_trust_publish(struct cg_redis *redis)
     atomic_store(&redis->trust.until_ms, cg_lease_trusted_until_ms(&redis->trust.lease));
 }
 
+void cg_redis_trust_unknown(struct cg_redis *redis)
+{
+    struct cg_lease *lease = &redis->trust.lease;
+    int64_t now_ms = redis->trust.now_ms();
+    redis->trust.joins = true;
+    if (!lease->terms.binding || !redis->trust.has_others || !cg_lease_is_listed(lease, now_ms))
+        return;
+    cg_lease_doubt(lease, now_ms);
+    cg_log(CG_LOG_WARN, "redis",
+           "the list of gateways was lost; nothing is believed until all would be gone");
+}
+
 void cg_redis_trust_strange(struct cg_redis *redis)
 {
     lock(&redis->trust);
@@ -97,9 +109,14 @@ static bool is_within_lease(const struct cg_redis_handle *handle)
     return until_ms == INT64_MAX || (until_ms != INT64_MIN && trust->now_ms() < until_ms);
 }
 
+bool cg_redis_trusts(const struct cg_redis_handle *handle)
+{
+    return handle->trusted && handle->belief == atomic_load(&handle->redis->trust.belief);
+}
+
 bool cg_redis_usable(const struct cg_redis_handle *handle)
 {
-    return handle->trusted && !cg_redis_journal_owes(handle->redis->journal) &&
+    return cg_redis_trusts(handle) && !cg_redis_journal_owes(handle->redis->journal) &&
            is_within_lease(handle);
 }
 
@@ -124,7 +141,7 @@ const char *cg_redis_trust_why(const struct cg_redis_handle *handle)
     for (size_t i = 0; i < handle->node_count; i++)
         if (handle->nodes[i]->greeted && handle->nodes[i]->breaker.state != CG_BREAKER_CLOSED)
             return "breaker open";
-    if (!handle->trusted)
+    if (!cg_redis_trusts(handle))
         return "connecting";
     for (size_t i = 0; i < handle->node_count; i++)
         if (!handle->nodes[i]->believed)
@@ -173,10 +190,24 @@ static void believe(struct cg_redis_handle *handle, const struct cg_redis_epoch_
                                      .server_ms = said->server_ms,
                                      .others_lapsed = said->lapsed > 0};
     lock(trust);
-    memcpy(trust->record, handle->record, sizeof(trust->record));
+    bool other = strcmp(trust->record, handle->record) != 0;
+    if (other && handle->hello_belief != atomic_load(&trust->belief)) {
+        unlock(trust);
+        send_hello(handle, false); /* others were believed meanwhile, and took purges */
+        return;
+    }
+    if (said->unknown)
+        cg_redis_trust_unknown(handle->redis);
+    if (other) {
+        memcpy(trust->record, handle->record, sizeof(trust->record));
+        atomic_fetch_add(&trust->belief, 1);
+        cg_lease_move(&trust->lease);
+    }
+    handle->belief = atomic_load(&trust->belief);
     trust->has_greeted = true;
     if (said->renewed_history && handle->hello_strange > trust->strange_seen)
         trust->strange_seen = handle->hello_strange;
+    trust->has_others = said->has_others;
     cg_lease_hear(&trust->lease, &answer, trust->now_ms());
     trust->due_ms = 0;
     trust->joins = true;
@@ -226,6 +257,7 @@ static void send_hello(struct cg_redis_handle *handle, bool whole)
         order.vouched_within_ms = trust->lease.terms.failover_ms;
     order.starts = !trust->has_greeted;
     handle->hello_strange = trust->strange;
+    handle->hello_belief = atomic_load(&trust->belief);
     handle->hello_sent_ms = trust->now_ms();
     unlock(trust);
     handle->hello_greetings = handle->greetings;
@@ -251,8 +283,32 @@ void cg_redis_handle_greet_again(struct cg_redis_handle *handle)
     bool due = cg_lease_lapsed(&trust->lease, now_ms) &&
                now_ms - handle->hello_sent_ms >= cg_lease_pace_ms(&trust->lease.terms);
     unlock(trust);
-    if (due)
+    if (!due)
+        return;
+    handle->greetings++; /* an answer to the hello before would count as sent now */
+    send_hello(handle, false);
+}
+
+void cg_redis_handle_catch_up(struct cg_redis_handle *handle)
+{
+    struct cg_redis_trust *trust = &handle->redis->trust;
+    if (!handle->trusted || cg_redis_trusts(handle))
+        return;
+    for (size_t i = 0; i < handle->node_count; i++)
+        if (!handle->nodes[i]->greeted)
+            return;
+    lock(trust);
+    bool again = strcmp(trust->record, handle->record) == 0 ||
+                 cg_lease_lapsed(&trust->lease, trust->now_ms());
+    unlock(trust);
+    if (again) {
+        handle->greetings++;
         send_hello(handle, false);
+    } else if (handle->redis->peer.url.form == CG_REDIS_STANDALONE) {
+        cg_redis_node_give_up(handle->nodes[0], "another server is believed by now");
+    } else {
+        cg_redis_topology_doubt(handle->topology);
+    }
 }
 
 void cg_redis_handle_distrust(struct cg_redis_handle *handle)

@@ -26,11 +26,13 @@ struct cg_redis_trust {
     pthread_mutex_t lock;
     struct cg_lease lease;
     char record[CG_REDIS_RUN_ID_MAX]; /* of the servers last believed; "" before the first */
+    atomic_uint belief;               /* moves when they are others */
     bool has_greeted;                 /* its hello was answered, so it does not start any more */
     unsigned strange;                 /* grows when a server was seen that takes no writes */
     unsigned strange_seen;            /* … up to where a new history has covered it */
     int64_t due_ms;                   /* of the next heartbeat */
     bool joins;                       /* it makes this process a member */
+    bool has_others;                  /* … and when last told it was not the only one */
     atomic_llong until_ms;            /* what is read is believed */
     int64_t (*now_ms)(void);          /* monotonic; a test's own */
 };
@@ -42,6 +44,8 @@ struct cg_redis_heartbeat {
     bool failed;
     bool replicated;
     bool joins;
+    bool unknown; /* answered that this process is no member */
+    bool has_others;
     int64_t ends_ms; /* of the lease that it asks for */
     struct cg_lease_answer answer;
 };
@@ -61,7 +65,7 @@ struct cg_redis_order {
 struct cg_redis_epoch_reply {
     int64_t server_ms;
     uint64_t lapsed; /* other members whose lease is over, and who are not gone */
-    bool renewed_history, joined, unknown, record_differs;
+    bool renewed_history, joined, unknown, has_others, record_differs;
 };
 
 extern const struct cg_str cg_redis_epoch_text;
@@ -80,10 +84,21 @@ void cg_redis_handle_greeted(struct cg_redis_handle *handle);
 void cg_redis_handle_greet_again(struct cg_redis_handle *handle);
 /* Nothing is believed until the primaries have been greeted once more. */
 void cg_redis_handle_distrust(struct cg_redis_handle *handle);
+/* Its servers are greeted, and those that the process believes: a thread that was the first to hear
+ * of others takes belief in the old ones from all. */
+bool cg_redis_trusts(const struct cg_redis_handle *handle);
+/*
+ * Now and then: a handle that is behind looks for the servers that the others believe. When nobody
+ * has heard of those for as long as a failover takes, its own may be believed instead.
+ */
+void cg_redis_handle_catch_up(struct cg_redis_handle *handle);
 /* A server was seen that takes no writes: what it held may have been replaced. */
 void cg_redis_trust_strange(struct cg_redis *redis);
 /* Under the lock: what lookups see of it. */
 void cg_redis_trust_publish(struct cg_redis *redis);
+/* Under the lock: the list of members does not know this process. It was lost with all the others,
+ * unless this one was away for so long that it was declared gone, or leases bind nobody. */
+void cg_redis_trust_unknown(struct cg_redis *redis);
 /* Why nothing is believed, in a few words; NULL when it is, as far as this thread knows. */
 const char *cg_redis_trust_why(const struct cg_redis_handle *handle);
 /* store.h, unpurged_hold_ms. */

@@ -54,6 +54,8 @@ struct cg_lease_answer {
  * not known. */
 int64_t cg_lease_send(struct cg_lease *lease, int64_t now_ms);
 void cg_lease_hear(struct cg_lease *lease, const struct cg_lease_answer *answer, int64_t now_ms);
+/* The store is on other servers now: what the old ones knew of this member they may not know. */
+void cg_lease_move(struct cg_lease *lease);
 /* The store has lost its list of members: whoever lapsed cannot be told any more, until all of them
  * are back or have stopped releasing what they could not purge. */
 void cg_lease_doubt(struct cg_lease *lease, int64_t now_ms);

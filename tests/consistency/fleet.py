@@ -6,16 +6,20 @@ ends with everything alive. Which faults a store knows is said by its class.
 
 import http.client
 import pathlib
-import struct
-import tempfile
 import shutil
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
 
-from harness import Gateway
+from harness import Gateway, wait_until
 from redis_servers import SECRET, Redis, RedisCluster
 
+HERE = pathlib.Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Place:
@@ -31,7 +35,8 @@ class MemoryStore:
     faults = ("kill-gateway", "kill-in-write", "freeze-gateway")
     shared = False
 
-    def environment(self):
+    def environment(self, number):
+        """What the gateway of that number is told."""
         return {}
 
     def close(self):
@@ -39,24 +44,57 @@ class MemoryStore:
 
 
 class RedisStore:
-    faults = MemoryStore.faults + ("kill-store", "old-store", "flush-store", "freeze-store")
+    """One server, and between it and each gateway a relay that can be cut alone."""
+
+    faults = MemoryStore.faults + ("kill-store", "old-store", "flush-store", "freeze-store",
+                                   "cut-gateway", "isolate-gateway")
     shared = True
 
     def __init__(self):
         self.server = Redis()
         self.nodes = [self.server]
+        self.relays = {}
 
-    def environment(self):
+    def environment(self, number):
+        if number not in self.relays:
+            self.relays[number] = Relay(self.server, number)
+        return {"CACHEGATE_STORE_REDIS": "unix://%s" % self.relays[number].path, "CACHEGATE_SECRET": SECRET}
+
+    def close(self):
+        for relay in self.relays.values():
+            relay.stop()
+        self.server.close()
+
+
+class Relay:
+    def __init__(self, server, number):
+        self.target = server.path
+        self.path = server.directory / ("relay-%d.sock" % number)
+        self.start()
+
+    def start(self):
+        self.path.unlink(missing_ok=True)
+        self.process = subprocess.Popen([sys.executable, str(HERE / "relay.py"), str(self.path),
+                                         str(self.target)], stdin=subprocess.DEVNULL)
+        wait_until(self.path.exists, "the relay listens")
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class ClusterStore(RedisStore):
+    faults = MemoryStore.faults + ("kill-store", "old-store", "flush-store", "freeze-store")
+
+    def __init__(self):
+        self.server = RedisCluster(3)
+        self.nodes = self.server.nodes
+
+    def environment(self, number):
         return {"CACHEGATE_STORE_REDIS": self.server.url, "CACHEGATE_SECRET": SECRET}
 
     def close(self):
         self.server.close()
-
-
-class ClusterStore(RedisStore):
-    def __init__(self):
-        self.server = RedisCluster(3)
-        self.nodes = self.server.nodes
 
 
 class Fleet:
@@ -76,8 +114,8 @@ class Fleet:
         self.clock_file = self.directory / "clock"
         self.offset_ms = 0
         self._write_clock()
-        self.arguments = dict(rules=rules, config=config, threads=2, environment=dict(
-            store.environment(), CACHEGATE_TEST_CLOCK=str(self.clock_file), **environment))
+        self.environment = dict(environment, CACHEGATE_TEST_CLOCK=str(self.clock_file))
+        self.arguments = dict(rules=rules, config=config, threads=2)
         self.gateways, self.places, self.lines = [], [], []
         self.lives = 0
         for number in range(count):
@@ -148,7 +186,8 @@ class Fleet:
         {"kill-gateway": self._kill_gateway, "freeze-gateway": self._freeze_gateway,
          "kill-in-write": lambda: self._kill_in_write(app), "kill-store": self._kill_store,
          "old-store": self._bring_back_an_old_store, "flush-store": self._flush_store,
-         "freeze-store": self._freeze_store}[fault]()
+         "freeze-store": self._freeze_store, "cut-gateway": self._cut_gateway,
+         "isolate-gateway": self._isolate_gateway}[fault]()
         with self.lock:
             self.done[fault] = self.done.get(fault, 0) + 1
         self._tell("over: " + fault)
@@ -162,7 +201,8 @@ class Fleet:
             file.write(struct.pack("<q", self.offset_ms))
 
     def _start(self, number):
-        gateway = Gateway(self.upstream, **self.arguments)
+        environment = dict(self.store.environment(number), **self.environment)
+        gateway = Gateway(self.upstream, environment=environment, **self.arguments)
         with self.lock:
             self.lives += 1
             self.gateways[number] = gateway
@@ -240,4 +280,22 @@ class Fleet:
         node.freeze()
         self.never.wait(0.2 + 0.8 * self.chance.random())
         node.thaw()
+        self._trouble(False)
+
+    def _cut_gateway(self):
+        """One gateway loses the store, the others do not."""
+        relay = self.store.relays[self._victim()]
+        self._trouble(True)
+        relay.stop()
+        self.never.wait(0.2 + 0.8 * self.chance.random())
+        relay.start()
+        self._trouble(False)
+
+    def _isolate_gateway(self):
+        """What one gateway and the store say to each other is under way for a while."""
+        relay = self.store.relays[self._victim()]
+        self._trouble(True)
+        relay.process.send_signal(signal.SIGSTOP)
+        self.never.wait(0.2 + 0.8 * self.chance.random())
+        relay.process.send_signal(signal.SIGCONT)
         self._trouble(False)

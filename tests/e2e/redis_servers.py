@@ -235,6 +235,11 @@ class FakeRedis:
     """Plays a server: `answer(words)` gets each command as bytes and returns the bytes to send, or
     None to close. What it got is in `commands`."""
 
+    server_class = socketserver.ThreadingUnixStreamServer
+
+    def bind(self):
+        return str(self.path)
+
     def __init__(self, answer):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="cachegate-fake-redis-"))
         self.path = self.directory / "redis.sock"
@@ -254,11 +259,11 @@ class FakeRedis:
                 except OSError:
                     return
 
-        class Server(socketserver.ThreadingUnixStreamServer):
+        class Server(self.server_class):
             daemon_threads = True
             block_on_close = False
 
-        self.server = Server(str(self.path), Handler)
+        self.server = Server(self.bind(), Handler)
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
 

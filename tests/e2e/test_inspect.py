@@ -121,6 +121,9 @@ class Inspect(Journey):
         self.assertRegex(out, r"open purges    1\n  [0-9a-f]{16} 1  /it/\*\n")
         for key in self.keys("*:{bans}:members"):
             self.assertRegex(self.inspect(key), r"  \S+ until \S+Z \(in ")
+        for key in "cachegate:{bans}:beat:0123456789abcdef:7", "cachegate:beat:{7}":
+            self.redis.command("SET", key, "1", "PX", "60000")
+            self.assertIn("kind           a heartbeat", self.inspect(key))
 
     def test_whose_secret(self):
         key = self.one("*:e:*")

@@ -142,3 +142,17 @@ Test(lease, member_is_listed_until_it_may_have_been_declared_gone)
     cr_expect(cg_lease_is_listed(&lease, GONE_AFTER));
     cr_expect_not(cg_lease_is_listed(&lease, 20 + LEASE + GONE_AFTER));
 }
+
+Test(lease, other_servers_vouch_for_themselves)
+{
+    struct cg_lease lease = make(true, true);
+    struct cg_lease_answer answer = {
+        .sent_ms = 100, .server_ms = SERVER, .renewed = true, .replicated = true};
+    cg_lease_hear(&lease, &answer, 110);
+    cr_assert_gt(cg_lease_trusted_until_ms(&lease), 110);
+    cr_assert_neq(cg_lease_hold_ms(&lease, 120), CG_LEASE_REFUSE);
+    cg_lease_move(&lease);
+    hear(&lease, 130, 140, false, false);
+    cr_expect_eq(cg_lease_trusted_until_ms(&lease), INT64_MIN, "no replica of theirs was heard of");
+    cr_expect_eq(cg_lease_hold_ms(&lease, 150), CG_LEASE_REFUSE, "nor are we on their list");
+}

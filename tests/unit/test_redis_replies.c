@@ -64,6 +64,7 @@ static void forget_rules(struct fake *fake)
 
 #define BULK_A  "$9\r\n127.0.0.1\r\n"
 #define NODE_A  "*3\r\n" BULK_A ":7000\r\n$1\r\na\r\n"
+#define ALL_A   "*3\r\n:0\r\n:16383\r\n" NODE_A
 #define NODE_B  "*4\r\n" BULK_A ":7001\r\n$1\r\nb\r\n*2\r\n$8\r\nhostname\r\n$1\r\nh\r\n"
 #define OK_INFO "$43\r\ncluster_state:ok\r\ncluster_current_epoch:3\r\n\r\n"
 
@@ -91,6 +92,12 @@ Test(replies, slots_that_make_no_sense_are_no_map)
         "*1\r\n*3\r\n:0\r\n:5\r\n*2\r\n$1\r\n?\r\n:7000\r\n",
         "*1\r\n*3\r\n:0\r\n:5\r\n*2\r\n$3\r\na\nb\r\n:7000\r\n",
         "*2\r\n*3\r\n:0\r\n:5\r\n" NODE_A "*3\r\n:5\r\n:6\r\n" NODE_B,
+        "*3\r\n" ALL_A ALL_A ALL_A,
+        "*1\r\n*3\r\n:0\r\n:9223372036854775807\r\n" NODE_A,
+        "*1\r\n*2147483647\r\n:0\r\n",
+        "*1\r\n*3\r\n-ERR a\r\n-ERR b\r\n-ERR c\r\n",
+        "*1\r\n*3\r\n:0\r\n:5\r\n*2\r\n$13\r\na\x1b[2J.example\r\n:7000\r\n",
+        "*1\r\n*3\r\n:0\r\n:5\r\n*2\r\n$14\r\n../../redis.so\r\n:7000\r\n",
         "-NOPERM no\r\n",
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -438,8 +438,12 @@ Test(redis_trust, late_heartbeat_brings_nobody_back)
 
 Test(redis_trust, lost_list_of_members_is_waited_for)
 {
+    struct process *a = start('a', "lease", NULL);
     struct process *b = start('b', "lease", NULL);
-    TELL("DEL %s", "test:{bans}:members");
+    cut_off(a);
+    pass_time(LEASE / 6);
+    beat(b);
+    TELL("DEL test:{bans}:members");
     pass_time(LEASE / 6);
     beat(b);
     expect_why(b, "lapsed member");
@@ -449,6 +453,37 @@ Test(redis_trust, lost_list_of_members_is_waited_for)
     beat(b);
     expect_told("ZCARD test:{bans}:members", "1");
     pass_time(GONE_AFTER + LEASE);
+    beat(b);
+    expect_why(b, NULL);
+}
+
+Test(redis_trust, server_that_came_back_empty_has_lost_the_list_too)
+{
+    struct process *a = start('a', "lease", NULL);
+    struct process *b = start('b', "lease", NULL);
+    pass_time(LEASE / 6);
+    beat(a);
+    beat(b);
+    cut_off(a);
+    cut_off(b);
+    TELL("FLUSHALL");
+    let_back(b);
+    expect_why(b, "lapsed member"); /* a may be cut off, and nobody knows of it any more */
+    pass_time(GONE_AFTER + LEASE);
+    beat(b);
+    expect_why(b, NULL);
+}
+
+Test(redis_trust, who_was_alone_waits_for_nobody)
+{
+    struct process *b = start('b', "lease", NULL);
+    cut_off(b);
+    TELL("FLUSHALL");
+    let_back(b);
+    expect_why(b, NULL);
+    cr_expect_neq(hold_ms(b), CG_STORE_HOLD_REFUSE);
+    TELL("DEL test:{bans}:members");
+    pass_time(LEASE / 6);
     beat(b);
     expect_why(b, NULL);
 }

@@ -322,6 +322,8 @@ static const struct mistake mistakes[] = {
     {BASE "cache: perhaps", "cache: `perhaps`: expected on or off"},
     {BASE "log: {level: loud}", "expected one of error|warn|info|debug"},
     {BASE "store: {redis: 'http://:hunter2@h'}", "store.redis: the URL must begin with redis://"},
+    {BASE "store: {redis: 'rediss://h?ca=/nowhere/ca.pem'}",
+     "store.redis: cannot read /nowhere/ca.pem"},
     {BASE "store: {redis: 'redis+cluster://h/3'}", "store.redis: Redis Cluster has no database"},
     {BASE "store: {redis: 'redis+sentinel://h'}",
      "store.redis: the name of the primary is missing"},
