@@ -154,7 +154,8 @@ static bool read_names(struct reading *reading, json_t *body)
             known = known || strcmp(key, names[i]) == 0;
         if (known)
             continue;
-        const char *nearest = cg_nearest_name(cg_str_from(key), names, sizeof names / sizeof *names);
+        const char *nearest =
+            cg_nearest_name(cg_str_from(key), names, sizeof names / sizeof *names);
         return fail(reading,
                     cg_arena_printf(reading->arena, "the body has an unknown name `%.*s`",
                                     CG_STR_SHOWN(cg_str_from(key))),

@@ -55,7 +55,7 @@ struct cg_machine {
     struct cg_str via;
     struct cg_str admin_token; /* for PURGE on the traffic port; empty: never accepted */
     bool log_requests;
-    bool shows_keys; /* in Cache-Status (RFC 9211 2.7) */
+    bool shows_keys;                                  /* in Cache-Status (RFC 9211 2.7) */
     struct cg_sealer *sealer;                         /* for stores that seal; one thread's */
     void (*random_bytes)(void *bytes, size_t length); /* fit for salts */
     struct cg_log_gate failure_gate, widened_gate, store_gate; /* zeroed */
