@@ -135,6 +135,19 @@ Test(groups, what_names_groups_is_removed_where_the_route_says_so)
     world_destroy(world);
 }
 
+/* An origin that sends a field of that name would otherwise take its answer out of its groups. */
+Test(groups, nobody_else_writes_our_note)
+{
+    struct world *world = world_create(rules);
+    struct world_client *client = world_gets(world, "/items/1");
+    world_origin_answers(world_asked(world), 200, CG_GROUP_NOTE ": 00\nsurrogate-key: a", "body");
+    cr_assert_str_eq(world_field(client, CG_GROUP_NOTE), "");
+    cr_assert(hits(world, "/items/1"));
+    writes(world, "/write", "cache-group-invalidation: \"a\"");
+    cr_assert_not(hits(world, "/items/1"));
+    world_destroy(world);
+}
+
 /* ---- CONSISTENCY row 1 ---- */
 
 Test(groups, purge_during_the_fetch_wins)
@@ -219,6 +232,23 @@ Test(groups, purge_lands_between_any_two_steps)
         }
 }
 
+static void keep_version(void *owner, const struct cg_store_view *view)
+{
+    *(struct cg_version *)owner = view->versions[0];
+}
+
+static struct cg_version counter_of(struct world *world)
+{
+    struct cg_arena arena;
+    struct cg_instance counter;
+    struct cg_version version;
+    cg_arena_init(&arena, 1 << 20);
+    cg_instance_of_group_counter(world->ruleset, 0, &arena, &counter);
+    world->inner->port->lookup(world->inner, NULL, &counter, 1, keep_version, &version);
+    cg_arena_fini(&arena);
+    return version;
+}
+
 Test(groups, counter_moves_before_the_groups_and_the_groups_before_the_answer)
 {
     struct world *world = world_create(rules);
@@ -230,7 +260,11 @@ Test(groups, counter_moves_before_the_groups_and_the_groups_before_the_answer)
     world_origin_head(asked, 200, "cache-group-invalidation: \"a\"", -1);
     world_origin_body(asked, "written");
     cr_assert_eq(world->operation_count, 1, "the counter, and nothing else");
+    struct cg_version before = counter_of(world);
     cr_assert(world_store_step(world));
+    struct cg_version moved = counter_of(world);
+    cr_assert(before.state == CG_VERSION_CURRENT && moved.state == CG_VERSION_CURRENT);
+    cr_assert_not(cg_token_eq(&before.token, &moved.token));
     cr_assert_geq(world->operation_count, 1, "the groups");
     cr_assert_not(write->begun);
     world_store_settle(world);
