@@ -218,6 +218,9 @@ void cg_flight_delist(struct cg_flight *flight)
 void cg_flight_join(struct cg_flight *flight, struct cg_request *request)
 {
     CG_ASSERT(request->flight == NULL);
+    /* Who read other versions came after a purge, and must not get what stood before it. */
+    if (!same_versions(flight, request))
+        flight->asks_for_whole = true;
     request->flight = cg_flight_ref(flight);
     request->offset = 0;
     request->previous_waiter = NULL;

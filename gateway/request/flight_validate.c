@@ -28,7 +28,7 @@ void cg_flight_ask_about_entry(struct cg_flight *flight)
 {
     struct cg_request *founder = flight->founder;
     /* The body becomes the flight's own, so it must fit. */
-    flight->validates = flight->may_store && !flight->asked_twice &&
+    flight->validates = flight->may_store && !flight->asks_for_whole &&
                         founder->verdict.may_validate &&
                         founder->entry.body.length <= flight->keep_max && still_stands(flight) &&
                         cg_validation_fields(&founder->verdict, &founder->entry, &founder->arena,
@@ -73,12 +73,12 @@ bool cg_flight_take_validation(struct cg_flight *flight)
 
 enum cg_step_result cg_flight_ask_again(struct cg_flight *flight)
 {
-    CG_ASSERT(flight->validates && !flight->asked_twice);
+    CG_ASSERT(flight->validates && !flight->asks_for_whole);
     if (flight->exchange != NULL)
         flight->machine->origin->port->cancel(flight->exchange);
     flight->exchange = NULL;
     flight->has_head = flight->ended = flight->validates = false;
-    flight->asked_twice = true;
+    flight->asks_for_whole = true;
     flight->fields = (struct cg_fields){0};
     flight->forwarded = (struct cg_fields){0};
     cg_flight_go(flight, CG_FLIGHT_ask);

@@ -228,10 +228,10 @@ struct cg_flight {
     bool kept;       /* so far it is whole from its start */
     bool ended;
     enum cg_origin_outcome outcome;
-    bool sent;        /* some byte of the request left */
-    bool validates;   /* asks about the founder's entry */
-    bool confirmed;   /* … and the origin stands by it: fields are merged, the body is ours */
-    bool asked_twice; /* … or answered about another one, and was asked for the whole */
+    bool sent;           /* some byte of the request left */
+    bool validates;      /* asks about the founder's entry */
+    bool confirmed;      /* … and the origin stands by it: fields are merged, the body is ours */
+    bool asks_for_whole; /* … or answered about another one, or not all who wait may have it */
     struct cg_str detail;
 
     struct cg_request *waiters; /* list, no order promised */

@@ -352,18 +352,19 @@ Test(groups, clients_may_leave_at_any_step)
         world->store_mode = WORLD_STORE_ANSWERS_LATE;
         struct world_client *hit = world_gets(world, "/items/1");
         struct world_client *miss = world_gets(world, "/items/2");
-        for (int steps = 0; hit != NULL || miss != NULL || world->operation_count > 0; steps++) {
+        bool moves = true;
+        for (int steps = 0; moves || hit != NULL; steps++) {
             if (steps == leaves) {
                 world_client_leaves(hit);
                 world_client_leaves(miss);
                 hit = miss = NULL;
             }
-            if (world_asked(world) != NULL)
+            moves = world_asked(world) != NULL;
+            if (moves)
                 world_origin_answers(world_asked(world), 200, grouped, "two");
-            else if (!world_store_step(world) && steps > leaves)
-                break;
+            else
+                moves = world_store_step(world);
         }
-        world_store_settle(world);
         world_destroy(world);
     }
 }
