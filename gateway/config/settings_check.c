@@ -74,6 +74,17 @@ static void check_redis_files(const struct cg_settings_build *build)
             check_readable(build, &place, files[i]);
 }
 
+/* A longer one would be cut, and two that differ behind the cut would share answers. */
+static void check_namespace(const struct cg_settings_build *build)
+{
+    enum { NAMESPACE_BYTES_MAX = 64 }; /* NAMESPACE_MAX of redis_key.c */
+    struct cg_node place = place_of(build, "store.namespace");
+    const char *name = build->settings->store_namespace;
+    if (name != NULL && strlen(name) > NAMESPACE_BYTES_MAX)
+        cg_problem_add(build->problems, CG_PROBLEM_ERROR, &place, "is longer than %d bytes",
+                       NAMESPACE_BYTES_MAX);
+}
+
 /* The embedded store is never away. */
 static void check_outage(const struct cg_settings_build *build)
 {
@@ -96,6 +107,7 @@ void cg_settings_check_whole(const struct cg_settings_build *build)
     check_tls(build);
     check_upstreams(build);
     check_redis_files(build);
+    check_namespace(build);
     check_outage(build);
     if (settings->threads == 0)
         settings->threads = cg_settings_cpus();

@@ -91,11 +91,11 @@ static struct cg_bans *build_snapshot(struct cg_epoch epoch, const redisReply *l
 
 /* ---- fetching ---- */
 
-static bool knows(const struct cg_redis_handle *handle, struct cg_epoch epoch)
+static bool knows(const struct cg_bans *bans, struct cg_epoch epoch)
 {
-    if (handle->bans == NULL)
+    if (bans == NULL)
         return false;
-    struct cg_epoch ours = cg_bans_epoch(handle->bans);
+    struct cg_epoch ours = cg_bans_epoch(bans);
     return ours.generation == epoch.generation && ours.counter >= epoch.counter;
 }
 
@@ -106,10 +106,13 @@ static void answer_with(struct cg_redis_call *call, struct cg_bans *bans)
     cg_redis_call_finish(call);
 }
 
+static void wait_for_list(struct cg_redis_call *call);
+
 static void answer_waiting(struct cg_redis_handle *handle, bool good)
 {
     struct cg_redis_call *waiting = handle->waiting_for_bans;
     struct cg_bans *bans = good ? cg_bans_ref(handle->bans) : NULL; /* answers may replace it */
+    size_t fetched = handle->list_fetch;
     handle->waiting_for_bans = NULL;
     while (waiting != NULL) {
         struct cg_redis_call *call = waiting;
@@ -117,8 +120,10 @@ static void answer_waiting(struct cg_redis_handle *handle, bool good)
         call->failed = !good;
         if (call->failed)
             cg_redis_call_finish(call);
-        else
+        else if (knows(bans, call->view.epoch) || call->list_fetch <= fetched)
             answer_with(call, bans);
+        else
+            wait_for_list(call);
     }
     cg_bans_unref(bans);
 }
@@ -151,7 +156,7 @@ static void on_list(void *owner, size_t index, const redisReply *reply)
 
 static bool fetch(struct cg_redis_handle *handle)
 {
-    char room[CG_REDIS_KEY_MAX];
+    char room[CG_REDIS_KEY_MAX], from[24];
     struct cg_redis_words words = {0};
     struct cg_str key = cg_redis_bans_key(handle->redis, "epoch", room);
     handle->list_epoch_known = false;
@@ -163,17 +168,35 @@ static bool fetch(struct cg_redis_handle *handle)
         return false;
     words.count = 0;
     key = cg_redis_bans_key(handle->redis, "list", room);
+    /* No longer than gateways make it. */
+    (void)snprintf(from, sizeof(from), "-%d", (int)CG_BANS_MAX);
     cg_redis_words_add(&words, CG_STR("LRANGE"));
     cg_redis_words_add(&words, key);
-    cg_redis_words_add(&words, CG_STR("0"));
+    cg_redis_words_add(&words, cg_str_from(from));
     cg_redis_words_add(&words, CG_STR("-1"));
     return cg_redis_send(handle, CG_REDIS_READS, key, &words, on_list, handle, 0);
 }
 
 /*
- * Whoever was answered before the reply to a fetch in flight was looked up before that fetch, so it
- * may wait for it: the list is no older than the epoch it saw.
+ * For a fetch in flight, too: it often knows the epoch that the call saw. But it may have been
+ * answered by a server that the list has left since; only a fetch that begins now is certain to be
+ * no older than that epoch.
  */
+static void wait_for_list(struct cg_redis_call *call)
+{
+    struct cg_redis_handle *handle = call->handle;
+    call->list_fetch = handle->list_fetch + 1;
+    call->next = handle->waiting_for_bans;
+    handle->waiting_for_bans = call;
+    if (handle->fetching_bans)
+        return;
+    handle->fetching_bans = true;
+    if (!fetch(handle)) {
+        handle->fetching_bans = false;
+        answer_waiting(handle, false);
+    }
+}
+
 void cg_redis_bans_then_answer(struct cg_redis_call *call)
 {
     struct cg_redis_handle *handle = call->handle;
@@ -187,19 +210,10 @@ void cg_redis_bans_then_answer(struct cg_redis_call *call)
         cg_bans_unref(bans);
         return;
     }
-    if (knows(handle, call->view.epoch)) {
+    if (knows(handle->bans, call->view.epoch))
         answer_with(call, handle->bans);
-        return;
-    }
-    call->next = handle->waiting_for_bans;
-    handle->waiting_for_bans = call;
-    if (handle->fetching_bans)
-        return;
-    handle->fetching_bans = true;
-    if (!fetch(handle)) {
-        handle->fetching_bans = false;
-        answer_waiting(handle, false);
-    }
+    else
+        wait_for_list(call);
 }
 
 /* ---- appending ---- */

@@ -113,6 +113,7 @@ struct cg_redis_call {
     int64_t replaced_ms; /* of a fill: how long what it replaces had to live; 0: there was none */
     uint64_t unwaited; /* nodes, by bit, that got a change and were not asked for replicas since */
     bool has_epoch;
+    size_t list_fetch; /* the first that is certain to know it */
     struct cg_store_view view;
     cg_store_view_fn answer_view; /* LOOKUP and PREPARE; else the next */
     cg_store_done_fn answer_done;

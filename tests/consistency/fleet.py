@@ -118,10 +118,15 @@ class Fleet:
         self.arguments = dict(rules=rules, config=config, threads=2)
         self.gateways, self.places, self.lines = [], [], []
         self.lives = 0
-        for number in range(count):
-            self.gateways.append(None)
-            self.places.append(None)
-            self._start(number)
+        try:
+            for number in range(count):
+                self.gateways.append(None)
+                self.places.append(None)
+                self._start(number)
+        except BaseException:
+            self.gateways = [gateway for gateway in self.gateways if gateway is not None]
+            self.close()
+            raise
 
     def close(self):
         problems = []

@@ -426,20 +426,41 @@ class Crowd(OutageJourney):
         self.assertIn("outage-crowded", refused.field("cache-status"))
 
 
+class Crowded(test_consistency.Versions):
+    """Counts how many reads it answers at a time."""
+
+    def __init__(self, seed_):
+        super().__init__(seed_)
+        self.running, self.most = 0, 0
+
+    def look(self, items):
+        with self.lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+        try:
+            return super().look(items)
+        finally:
+            with self.lock:
+                self.running -= 1
+
+
 class UnderLoad(OutageJourney):
-    """Readers and writers at random while Redis is killed and comes back: no error, nothing stale."""
+    """Readers and writers at random while Redis is killed and comes back: no error, nothing stale, and no crowd
+    at the upstream."""
+
+    CAP = 4
 
     def test_killed_under_load(self):
         redis = self.redis()
-        app = test_consistency.Versions(1)
-        with_upstream = self.upstream(app)
-        front = self.gateway(with_upstream, test_consistency.RULES.format(**test_consistency.SOUND),
-                             threads=4, environment={
+        app = Crowded(1)
+        front = self.gateway(self.upstream(app), test_consistency.RULES.format(**test_consistency.SOUND),
+                             threads=2, environment={
                                  "CACHEGATE_STORE_REDIS": redis.url, "CACHEGATE_SECRET": SECRET,
-                                 "CACHEGATE_STORE_TIMEOUT": "1s"},
+                                 "CACHEGATE_LIMITS_OUTAGE_FETCHES": str(self.CAP), "CACHEGATE_STORE_TIMEOUT": "1s"},
                              config={"limits": {"write_hold": "50ms"}})
         run = test_consistency.Run(front, app, 1)
         threads = list(run.threads())
+        crowds = []
         for thread in threads:
             thread.start()
         try:
@@ -449,16 +470,27 @@ class UnderLoad(OutageJourney):
                 if number % 2:
                     redis.command("SAVE")
                 redis.kill()
-                reads = run.checker.reads
-                wait_until(lambda: run.checker.reads > reads + 200 or run.errors, "reads go on", 60)
+                wait_until(lambda: self.health(front)["status"] == "degraded", "its health says so")
+                self.go_on(run, 100)  # what was under way before has been answered
+                with app.lock:
+                    app.most = app.running
+                self.go_on(run, 200)
+                crowds.append(app.most)
                 redis.start()
         finally:
             run.over.set()
             for thread in threads:
                 thread.join(120)
-        print("%d reads, %d hits, %d writes" % (run.checker.reads, run.checker.hits, run.checker.writes))
+        print("%d reads, %d hits, %d writes, at most %s reads at the upstream at a time"
+              % (run.checker.reads, run.checker.hits, run.checker.writes, crowds))
         self.assertEqual(run.errors, [])
         self.assertEqual(run.checker.violations, [])
+        self.assertLessEqual(max(crowds), self.CAP)
+        self.assertEqual(max(crowds), self.CAP, "there was a crowd")
+
+    def go_on(self, run, count):
+        reads = run.checker.reads
+        wait_until(lambda: run.checker.reads > reads + count or run.errors, "reads go on", 60)
 
 
 if __name__ == "__main__":

@@ -138,6 +138,20 @@ Test(near, a_fill_is_near_when_it_was_acknowledged)
     expect_told(&found, "filled", "from the copy");
 }
 
+/* Whoever was told of the new answer asks behind its fill. */
+Test(near, a_fill_under_way_ends_the_copy_that_it_replaces)
+{
+    struct told told = {0};
+    store_holds("old");
+    keep_near(STRICT);
+    struct cg_blob *entry = make_entry("new", INSTANCES);
+    size_t number = world.call_count;
+    world.store->port->fill(world.store, &keys[STRICT], entry, 60000, on_done, &told);
+    cr_expect(asks_in_full(STRICT));
+    answer(number);
+    cg_blob_unref(entry);
+}
+
 Test(near, a_slow_lookup_does_not_undo_a_refresh)
 {
     struct told told, refreshed = {0};

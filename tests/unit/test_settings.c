@@ -101,6 +101,7 @@ static struct cg_settings *loaded(const char *config)
     return settings;
 }
 
+#define A16  "aaaaaaaaaaaaaaaa"
 #define BASE "listen: ':80'\nupstream: http://api\n"
 
 Test(settings, a_listener_and_an_upstream_are_enough)
@@ -328,6 +329,7 @@ static const struct mistake mistakes[] = {
     {BASE "store: {redis: 'redis+sentinel://h'}",
      "store.redis: the name of the primary is missing"},
     {BASE "store: {redis: 'redis://h', namespace: 'a b'}", "store.namespace"},
+    {BASE "store: {namespace: " A16 A16 A16 A16 "b}", "store.namespace: is longer than 64 bytes"},
     {BASE "store: {entry_max: 200MB}", "more than an eighth of store.memory"},
     {BASE "store: {lease: 10s, gone_after: 29s}", "less than three times store.lease"},
     {BASE "rules: nowhere.yaml", "nowhere.yaml"},
