@@ -218,6 +218,10 @@ static void print_lookup(const struct cg_settings *settings, const struct cg_pla
     print_wishes(plan->route, out);
     for (size_t i = 0; i < plan->instance_count; i++)
         add_line(out, i == 0 ? "purged by" : "", plan->instance_names[i]);
+    if (plan->route->groups != CG_GROUPS_IGNORE)
+        add_line(
+            out, "",
+            CG_STR("groups that the answer names in Cache-Groups, Surrogate-Key or Cache-Tag"));
     add_line(out, "", CG_STR("open purges that match it, and flushes"));
 }
 

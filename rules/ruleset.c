@@ -37,7 +37,8 @@ static void read_routes(struct cg_build *build, const struct cg_node *root)
                                        "heuristic",
                                        "coalesce",
                                        "hit_for_miss",
-                                       "early_refresh"};
+                                       "early_refresh",
+                                       "groups"};
     struct cg_draft defaults = {.route = {.cache = CG_CACHE_YES,
                                           .scope_user = true,
                                           .query_sorted = true,

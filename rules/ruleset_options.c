@@ -405,6 +405,7 @@ void cg_build_options(struct cg_build *build, const struct cg_node *map, struct 
 {
     static const char *const forwards[] = {"all", "keyed"};
     static const char *const consistencies[] = {"strict", "pushed"};
+    static const char *const groups[] = {"ignore", "keep", "remove"};
     struct cg_route *route = &draft->route;
     const struct cg_node *node;
     size_t index;
@@ -434,6 +435,9 @@ void cg_build_options(struct cg_build *build, const struct cg_node *map, struct 
         cg_node_choice(node, consistencies, sizeof consistencies / sizeof *consistencies,
                        build->problems, &index))
         route->pushed = index == 1;
+    if ((node = cg_node_get(map, "groups")) != NULL &&
+        cg_node_choice(node, groups, sizeof groups / sizeof *groups, build->problems, &index))
+        route->groups = (enum cg_groups_mode)index;
     read_herd(build, map, route);
     if ((node = cg_node_get(map, "upstream")) != NULL)
         read_upstream(build, node, route);

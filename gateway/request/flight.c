@@ -160,9 +160,9 @@ static size_t bucket_of(const struct cg_key *key)
 
 static bool same_versions(const struct cg_flight *flight, const struct cg_request *request)
 {
-    return flight->founder->plan.instance_count == request->plan.instance_count &&
+    return flight->founder->plan.watched_count == request->plan.watched_count &&
            cg_versions_same(flight->versions, request->view.versions,
-                            request->plan.instance_count) &&
+                            request->plan.watched_count) &&
            cg_epoch_eq(flight->epoch, request->view.epoch) && flight->kept;
 }
 
@@ -220,6 +220,9 @@ void cg_flight_delist(struct cg_flight *flight)
 void cg_flight_join(struct cg_flight *flight, struct cg_request *request)
 {
     CG_ASSERT(request->flight == NULL);
+    /* Who read other versions came after a purge, and must not get what stood before it. */
+    if (!same_versions(flight, request))
+        flight->asks_for_whole = true;
     request->flight = cg_flight_ref(flight);
     request->offset = 0;
     request->previous_waiter = NULL;

@@ -56,7 +56,7 @@ void cg_flight_claims(struct cg_flight *flight)
 static void write_digest(struct cg_flight *flight)
 {
     const struct cg_machine *machine = flight->machine;
-    size_t count = flight->founder->plan.instance_count;
+    size_t count = flight->founder->plan.watched_count;
     uint8_t bytes[CG_INSTANCES_MAX * CG_DIGEST_BYTES + sizeof(flight->epoch)];
     size_t length = 0;
     struct cg_instance digest;
@@ -116,7 +116,7 @@ static void on_prepared(void *owner, const struct cg_store_view *view)
     flight->prepared = view->result;
     if (view->result == CG_STORE_OK) {
         memcpy(flight->versions, view->versions,
-               flight->founder->plan.instance_count * sizeof(flight->versions[0]));
+               flight->founder->plan.watched_count * sizeof(flight->versions[0]));
         flight->epoch = view->epoch;
         flight->store = view->stand_in != NULL ? view->stand_in : flight->machine->store;
     }
@@ -129,9 +129,9 @@ enum cg_step_result cg_flight_step_prepare(struct cg_flight *flight)
     struct cg_store *store = flight->machine->store;
     cg_flight_go(flight, CG_FLIGHT_prepared);
     flight->prepared = CG_STORE_OK;
-    if (!cg_versions_concrete(flight->versions, plan->instance_count)) {
+    if (!cg_versions_concrete(flight->versions, plan->watched_count)) {
         cg_flight_await(flight);
-        store->port->prepare(store, plan->instances, plan->instance_count, on_prepared, flight);
+        store->port->prepare(store, plan->instances, plan->watched_count, on_prepared, flight);
     }
     if (flight->claims != NULL)
         claim(flight);
@@ -199,7 +199,7 @@ enum cg_step_result cg_flight_step_prepared(struct cg_flight *flight)
     if (flight->prepared != CG_STORE_OK)
         return dissolve(flight, CG_DISSOLVED_OUTAGE);
     /* A write began in between: its readers pass. */
-    if (!cg_versions_concrete(flight->versions, flight->founder->plan.instance_count))
+    if (!cg_versions_concrete(flight->versions, flight->founder->plan.watched_count))
         return dissolve(flight, CG_DISSOLVED_BUSY);
     if (flight->waits) {
         if (!cg_claim_digest_known(flight->claim.digest))

@@ -1,6 +1,7 @@
 /*
  * The life of a fetch, in order.
  */
+#include "cachegate/groups.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 #include "gateway/request/machine.h"
@@ -153,6 +154,10 @@ static void judge(struct cg_flight *flight)
         flight->has_length && flight->content_length > flight->keep_max) {
         flight->storable.store = flight->storable.store_expired = false;
         flight->storable.reason = CG_REASON_TOO_LARGE;
+    }
+    if (flight->may_store && !cg_flight_find_groups(flight)) {
+        flight->storable.store = flight->storable.store_expired = false;
+        flight->storable.reason = CG_REASON_TOO_COMPLEX;
     }
     flight->shareable = flight->storable.store;
     bool keeps = flight->storable.store || (flight->may_store && flight->storable.store_expired);
@@ -364,7 +369,7 @@ void cg_flight_fill(struct cg_flight *flight, const struct cg_key *key,
 
 /* Under the versions that were read before the fetch: a purge in between makes it dead on arrival.
  */
-static void put_in_store(struct cg_flight *flight)
+void cg_flight_put_in_store(struct cg_flight *flight)
 {
     const struct cg_plan *plan = &flight->founder->plan;
     const struct cg_storable *storable = &flight->storable;
@@ -384,7 +389,10 @@ static void put_in_store(struct cg_flight *flight)
         .body = cg_buf_str(&flight->body),
     };
     name_versions(flight, &entry);
-    if (!cg_stored_fields_on(plan->route, &flight->fields, &flight->arena, &entry.fields))
+    if (!cg_stored_fields_on(plan->route, &flight->fields, &flight->arena, &entry.fields) ||
+        (flight->group_count > 0 &&
+         !cg_group_note_add(flight->groups, flight->group_versions, flight->group_count,
+                            &flight->arena, &entry.fields)))
         return;
     const struct cg_key *key = &plan->key; /* borrowed by the store until it has answered */
     if (!cg_str_empty(storable->vary)) {
@@ -417,8 +425,12 @@ enum cg_step_result cg_flight_step_store(struct cg_flight *flight)
                    held == 0 ? "" : " more since the last such line)");
         return CG_CONTINUE;
     }
-    if ((flight->storable.store || flight->storable.store_expired) && flight->kept)
-        put_in_store(flight);
+    if ((!flight->storable.store && !flight->storable.store_expired) || !flight->kept)
+        return CG_CONTINUE;
+    if (flight->group_count > 0)
+        cg_flight_go(flight, CG_FLIGHT_groups);
+    else
+        cg_flight_put_in_store(flight);
     return CG_CONTINUE;
 }
 

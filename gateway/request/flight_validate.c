@@ -17,6 +17,11 @@ enum { DEAD_ENTRY_MS = 1000 };
 static bool still_stands(const struct cg_flight *flight)
 {
     const struct cg_request *founder = flight->founder;
+    const struct cg_plan *plan = &founder->plan;
+    size_t own = plan->instance_count; /* what follows counts purges of the groups that it names */
+    if (!cg_versions_same(&flight->versions[own], &founder->view.versions[own],
+                          plan->watched_count - own))
+        return false;
     for (size_t i = 0; i < founder->entry.instance_count; i++)
         if (flight->versions[i].state != CG_VERSION_CURRENT ||
             !cg_token_eq(&flight->versions[i].token, &founder->entry.tokens[i]))
@@ -28,7 +33,7 @@ void cg_flight_ask_about_entry(struct cg_flight *flight)
 {
     struct cg_request *founder = flight->founder;
     /* The body becomes the flight's own, so it must fit. */
-    flight->validates = flight->may_store && !flight->asked_twice &&
+    flight->validates = flight->may_store && !flight->asks_for_whole &&
                         founder->verdict.may_validate &&
                         founder->entry.body.length <= flight->keep_max && still_stands(flight) &&
                         cg_validation_fields(&founder->verdict, &founder->entry, &founder->arena,
@@ -73,12 +78,12 @@ bool cg_flight_take_validation(struct cg_flight *flight)
 
 enum cg_step_result cg_flight_ask_again(struct cg_flight *flight)
 {
-    CG_ASSERT(flight->validates && !flight->asked_twice);
+    CG_ASSERT(flight->validates && !flight->asks_for_whole);
     if (flight->exchange != NULL)
         flight->machine->origin->port->cancel(flight->exchange);
     flight->exchange = NULL;
     flight->has_head = flight->ended = flight->validates = false;
-    flight->asked_twice = true;
+    flight->asks_for_whole = true;
     flight->fields = (struct cg_fields){0};
     flight->forwarded = (struct cg_fields){0};
     cg_flight_go(flight, CG_FLIGHT_ask);
@@ -94,6 +99,9 @@ static bool renew(struct cg_flight *flight, struct cg_entry *entry, uint64_t *re
     struct cg_plan plan = founder->plan;
     struct cg_fields merged;
     struct cg_storable storable;
+    /* What it says of groups would have to be read first, as for a GET. */
+    if (plan.route->groups != CG_GROUPS_IGNORE)
+        return false;
     plan.kind = CG_PLAN_LOOKUP; /* as which it was stored; it is forwarded as a pass */
     if (!cg_merged_fields(&founder->verdict, entry, &flight->fields, &flight->arena, &merged))
         return false;

@@ -35,27 +35,31 @@ enum cg_step_result { CG_CONTINUE, CG_WAIT };
 
 /* One client's way, in reading order. */
 #define CG_REQUEST_STEPS(STEP)                                                                     \
-    STEP(receive)          /* classify */                                                          \
-    STEP(lookup)           /* ask the store for entry and versions */                              \
-    STEP(looked_up)        /* verdict */                                                           \
-    STEP(join)             /* share a flight, or found one */                                      \
-    STEP(forward)          /* found one that nobody shares */                                      \
-    STEP(await_head)       /* until the flight has a head, or failed */                            \
-    STEP(stream)           /* body, piece by piece */                                              \
-    STEP(deliver_hit)      /* a stored answer */                                                   \
-    STEP(deliver_parts)    /* … in several parts */                                              \
-    STEP(write_mark)       /* what the write will touch becomes busy */                            \
-    STEP(write_marked)     /* the write goes out */                                                \
-    STEP(write_refused)    /* … or not: the store could not be told of it */                     \
-    STEP(write_answer)     /* until it is known what to purge */                                   \
-    STEP(write_early)      /* the unmarked part, before the head is released */                    \
+    STEP(receive)        /* classify */                                                            \
+    STEP(lookup)         /* ask the store for entry and versions */                                \
+    STEP(looked_up)      /* verdict */                                                             \
+    STEP(group_versions) /* of the groups that the entry names */                                  \
+    STEP(group_verdict)                                                                            \
+    STEP(join)          /* share a flight, or found one */                                         \
+    STEP(forward)       /* found one that nobody shares */                                         \
+    STEP(await_head)    /* until the flight has a head, or failed */                               \
+    STEP(stream)        /* body, piece by piece */                                                 \
+    STEP(deliver_hit)   /* a stored answer */                                                      \
+    STEP(deliver_parts) /* … in several parts */                                                 \
+    STEP(write_mark)    /* what the write will touch becomes busy */                               \
+    STEP(write_marked)  /* the write goes out */                                                   \
+    STEP(write_refused) /* … or not: the store could not be told of it */                        \
+    STEP(write_answer)  /* until it is known what to purge */                                      \
+    STEP(write_early)   /* the unmarked part, before the head is released */                       \
+    STEP(write_early_purge)                                                                        \
     STEP(write_hold_early) /* while what was to be purged is not */                                \
     STEP(write_begin)      /* the head */                                                          \
     STEP(write_stream)     /* the body but its last byte */                                        \
     STEP(write_settle)     /* the upstream is done: purge, end the marks */                        \
-    STEP(write_hold)       /* while what was to be purged is not */                                \
-    STEP(write_end)        /* the rest is released */                                              \
-    STEP(purge_method)     /* PURGE on the traffic port */                                         \
+    STEP(write_settle_purge)                                                                       \
+    STEP(write_hold)   /* while what was to be purged is not */                                    \
+    STEP(write_end)    /* the rest is released */                                                  \
+    STEP(purge_method) /* PURGE on the traffic port */                                             \
     STEP(purged)                                                                                   \
     STEP(await_client) /* everything was sent */                                                   \
     STEP(finished)
@@ -72,6 +76,9 @@ enum cg_step_result { CG_CONTINUE, CG_WAIT };
     STEP(refused) /* 401 and 403 purge */                                                          \
     STEP(body)                                                                                     \
     STEP(store)                                                                                    \
+    STEP(groups)        /* the versions of what the answer names */                                \
+    STEP(group_counter) /* … and whether any was purged since it was asked for */                \
+    STEP(group_store)                                                                              \
     STEP(done)
 
 enum cg_request_step {
@@ -99,6 +106,15 @@ enum cg_dissolved {
     CG_DISSOLVED_LOOK_AGAIN, /* somebody else fetched, or gave up */
     CG_DISSOLVED_BUSY,       /* a write is in flight */
     CG_DISSOLVED_OUTAGE,     /* the store does not answer */
+};
+
+/* The groups that a stored answer depends on. */
+struct cg_group_check {
+    struct cg_instance instances[CG_INSTANCES_MAX];
+    struct cg_token tokens[CG_INSTANCES_MAX];
+    size_t count;
+    enum cg_store_result result;
+    bool hold;
 };
 
 struct cg_flight;
@@ -139,6 +155,7 @@ struct cg_request {
     size_t parts_sent;                 /* of the delivery: a text and some content each */
     bool stale_at_hand;                /* `entry` may be served if the upstream fails */
     enum cg_store_result store_result; /* the worst of the answers awaited */
+    struct cg_group_check *groups;     /* in the arena; NULL: of none that is known */
 
     struct cg_flight *flight; /* owned reference, as a waiter */
     struct cg_request *next_waiter, *previous_waiter;
@@ -159,9 +176,10 @@ struct cg_request {
     struct cg_writer holder;    /* … and held after an unknown outcome */
     struct cg_purge_set intent; /* what was marked */
     struct cg_purge_set after;  /* what is purged */
-    int64_t mark_deadline_ms;   /* of the mark that was sent last … */
-    int64_t marked_until_ms;    /* … and of the last that was acknowledged */
-    int64_t answered_at_ms;     /* when the upstream was done */
+    enum cg_store_result counter_result;
+    int64_t mark_deadline_ms; /* of the mark that was sent last … */
+    int64_t marked_until_ms;  /* … and of the last that was acknowledged */
+    int64_t answered_at_ms;   /* when the upstream was done */
     bool release_failed;
     int64_t patience_ends_ms; /* of holding its answer; 0: it was not held */
     bool hold_due;            /* time to try the purge again */
@@ -225,7 +243,11 @@ struct cg_flight {
     bool has_length, no_body;
     uint64_t content_length;
     struct cg_storable storable;
-    bool shareable;            /* the answer is fit for others than the founder */
+    bool shareable;             /* the answer is fit for others than the founder */
+    struct cg_instance *groups; /* that the answer names; in the arena */
+    struct cg_version *group_versions;
+    size_t group_count;
+    bool groups_hold;
     struct cg_str signature;   /* of the founder's values for storable.vary */
     struct cg_key variant_key; /* … and the key of that variant */
 
@@ -235,10 +257,10 @@ struct cg_flight {
     bool kept;       /* so far it is whole from its start */
     bool ended;
     enum cg_origin_outcome outcome;
-    bool sent;        /* some byte of the request left */
-    bool validates;   /* asks about the founder's entry */
-    bool confirmed;   /* … and the origin stands by it: fields are merged, the body is ours */
-    bool asked_twice; /* … or answered about another one, and was asked for the whole */
+    bool sent;           /* some byte of the request left */
+    bool validates;      /* asks about the founder's entry */
+    bool confirmed;      /* … and the origin stands by it: fields are merged, the body is ours */
+    bool asks_for_whole; /* … or answered about another one, or not all who wait may have it */
     struct cg_str detail;
 
     struct cg_request *waiters; /* list, no order promised */
@@ -297,6 +319,16 @@ bool cg_request_refuses_write(const struct cg_request *request);
 bool cg_request_is_heard(const struct cg_request *request);
 /* Something of what the write touched can still be read as it was before. */
 bool cg_request_unpurged(const struct cg_request *request);
+
+/* ---- request_groups.c ---- */
+/* Whether what was found is to be compared with the groups that it names. */
+bool cg_request_depends_on_groups(struct cg_request *request);
+/* Before groups of `after` are purged. True when there are any. */
+bool cg_request_move_counters(struct cg_request *request);
+/* request_steps.c: acts on the verdict. `unreadable` says why what was found is none, or ABSENT. */
+enum cg_step_result cg_request_follow_verdict(struct cg_request *request,
+                                              enum cg_store_result result,
+                                              enum cg_reason unreadable);
 
 /* ---- request_previous.c: the second look of a rotation ---- */
 /* The rules under whose keys the request is planned. */
@@ -387,7 +419,12 @@ enum cg_step_result cg_flight_ask_again(struct cg_flight *flight);
 /* What the answer to a HEAD that missed says about the stored GET. */
 void cg_flight_learn_from_head(struct cg_flight *flight);
 
+/* ---- flight_groups.c ---- */
+/* The groups that the answer names. False: it depends on more than can be watched. */
+bool cg_flight_find_groups(struct cg_flight *flight);
+
 /* ---- flight_steps.c, flight_claim.c ---- */
+void cg_flight_put_in_store(struct cg_flight *flight);
 /* Puts an entry of the founder's into the store, for its lifetime and `after_ms`; nobody waits. The
  * key is borrowed until the flight's end. */
 void cg_flight_fill(struct cg_flight *flight, const struct cg_key *key,

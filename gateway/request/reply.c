@@ -61,6 +61,11 @@ static struct cg_str key_of(struct cg_request *request)
     return cg_str_of(text, 2 * CG_DIGEST_BYTES);
 }
 
+static bool removes_groups(const struct cg_request *request)
+{
+    return request->plan.route != NULL && request->plan.route->groups == CG_GROUPS_REMOVE;
+}
+
 static struct cg_reply_facts facts_of_flight(struct cg_request *request)
 {
     const struct cg_flight *flight = request->flight;
@@ -73,6 +78,7 @@ static struct cg_reply_facts facts_of_flight(struct cg_request *request)
         .collapsed = request->collapsed,
         .received_at_ms = flight->head_at_ms,
         .key = key_of(request),
+        .removes_groups = removes_groups(request),
         .via = request->machine->via,
     };
     if (flight->confirmed) {
@@ -211,6 +217,7 @@ void cg_request_reply_entry(struct cg_request *request)
         .age_s = request->verdict.age_s,
         .received_at_ms = entry->stored_at_ms,
         .key = key_of(request),
+        .removes_groups = removes_groups(request),
         .via = request->machine->via,
     };
     if (request->delivery != NULL) {

@@ -114,7 +114,7 @@ enum cg_step_result cg_request_step_lookup(struct cg_request *request)
     cg_request_go(request, CG_REQUEST_looked_up);
     cg_request_await(request);
     store->port->lookup(store, &request->variant_key, request->plan.instances,
-                        request->plan.instance_count, on_view, request);
+                        request->plan.watched_count, on_view, request);
     return CG_WAIT;
 }
 
@@ -209,11 +209,8 @@ static const struct cg_entry *read_entry(struct cg_request *request, enum cg_rea
 
 enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
 {
-    if (request->view.result != CG_STORE_OK) {
-        cg_request_look_back(request);
-        count(request, CG_METRIC_MISSES);
-        return cg_request_pass_in_outage(request);
-    }
+    if (request->view.result != CG_STORE_OK)
+        return cg_request_follow_verdict(request, request->view.result, CG_REASON_ABSENT);
     request->in_outage = request->view.stand_in != NULL;
     enum cg_reason unreadable = CG_REASON_ABSENT;
     const struct cg_entry *entry = read_entry(request, &unreadable);
@@ -226,6 +223,22 @@ enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
         return CG_CONTINUE;
     }
     cg_request_apply_wishes(request);
+    if (cg_request_depends_on_groups(request)) {
+        cg_request_go(request, CG_REQUEST_group_versions);
+        return CG_CONTINUE;
+    }
+    return cg_request_follow_verdict(request, CG_STORE_OK, unreadable);
+}
+
+enum cg_step_result cg_request_follow_verdict(struct cg_request *request,
+                                              enum cg_store_result result,
+                                              enum cg_reason unreadable)
+{
+    if (result != CG_STORE_OK) {
+        cg_request_look_back(request);
+        count(request, CG_METRIC_MISSES);
+        return cg_request_pass_in_outage(request);
+    }
     if (request->verdict.refused) {
         count(request, CG_METRIC_MISSES);
         return cg_request_refuse_unasked(request);

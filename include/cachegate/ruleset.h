@@ -146,6 +146,13 @@ enum cg_override {
     CG_OVERRIDE_AUTHORIZATION = 1u << 5, /* shared although fetched with a credential */
 };
 
+/* What becomes of the groups that answers name (groups.h). */
+enum cg_groups_mode {
+    CG_GROUPS_IGNORE, /* they are fields like any other */
+    CG_GROUPS_KEEP,   /* answers depend on them, and clients see them */
+    CG_GROUPS_REMOVE, /* … and do not */
+};
+
 /* Directives of requests that a route honours (`client`). RFC 9111 5.2.1 leaves them to the cache,
  * but for no-store, which is a MUST NOT. */
 enum cg_wish {
@@ -205,6 +212,7 @@ struct cg_route {
     bool pushed;        /* near copies may be up to store.tracking_timeout behind (near.h) */
     unsigned overrides; /* enum cg_override */
     unsigned wishes;    /* enum cg_wish */
+    enum cg_groups_mode groups;
     uint64_t keep_ms;
     uint64_t heuristic_ms;          /* the longest lifetime that may be guessed; 0: none is */
     bool coalesces;                 /* a fetch is shared with other threads and gateways */

@@ -103,6 +103,7 @@ struct cg_reply_facts {
     unsigned forward_status; /* upstream's status when it differs from what is sent; 0: none */
     struct cg_str key;       /* shown where the operator wants it (RFC 9211 2.7); else empty */
     struct cg_str via;       /* our pseudonym, also the name in Cache-Status */
+    bool removes_groups;     /* the fields that name groups are between us and the origin */
 };
 
 /*

@@ -21,6 +21,10 @@ routes:
     stale_while_revalidate: 1000s
     stale_if_error: 10000s
   - match: GET /windows/**
+  - match: GET /tagged/**
+    groups: keep
+  - match: GET /hidden/**
+    groups: remove
 """
 
 LIFE_S = 1000

@@ -8,6 +8,7 @@ rules/README.md (RFC table) leads to both.
 """
 
 import email.utils
+import threading
 
 from harness import main
 from rfc import AGE, LIFE_S, RULES, TAG, USER, At, Rfc
@@ -283,6 +284,58 @@ class Invalidation(Rfc):
             self.tell(target, self.reply([("Location", value % path)], b"", 201))
             self.asks(target, method="POST", body="x")
             self.assertFalse(self.asks(path)[1])
+
+
+class Groups(Rfc):
+    # clause, field of the answers, how they are purged, whether that purges them
+    ROWS = [
+        ("9875 2, 3", ("Cache-Groups", '"a", "b"'), '"b"', True),
+        ("9875 3 another group", ("Cache-Groups", '"a"'), '"A"', False),
+        ("9875 2 no list of strings", ("Cache-Groups", "a, b"), '"b"', False),
+        ("Surrogate-Key", ("Surrogate-Key", "a b"), '"b"', True),
+        ("Cache-Tag", ("Cache-Tag", "a, b"), '"b"', True),
+    ]
+
+    def test_groups_are_invalidated_by_writes_and_operators(self):
+        for clause, field, invalidated, is_purged in self.ROWS:
+            for by in ("write", "operator"):
+                with self.subTest(clause, by=by):
+                    paths = [self.stored("tagged", [AGE, field]) for _ in range(2)]
+                    for path in paths:
+                        self.assertFalse(self.asks(path)[1])
+                    if by == "write":
+                        target = self.path("elsewhere")
+                        self.tell(target, self.reply([("Cache-Group-Invalidation", invalidated)]))
+                        self.asks(target, method="POST", body="x")
+                    else:
+                        answer = self.front.admin("POST", "/cache/purge",
+                                                  body={"tags": [invalidated.strip('"')]})
+                        self.assertEqual(answer.status, 200, repr(answer))
+                    for path in paths:
+                        self.assertEqual(self.asks(path)[1], is_purged)
+
+    def test_fields_that_name_groups_can_be_removed(self):
+        fields = [("Surrogate-Key", "a"), ("Cache-Tag", "b"), ("Cache-Groups", '"c"')]
+        for prefix, is_shown in (("tagged", True), ("hidden", False)):
+            path = self.stored(prefix, [AGE] + fields)
+            answer, asked = self.asks(path)
+            self.assertFalse(asked)
+            for name, value in fields:
+                self.assertEqual(answer.field(name), value if is_shown else None)
+            self.assertFalse([name for name, _ in answer.fields if name.startswith("cachegate")])
+
+    def test_purge_while_the_answer_is_under_way(self):
+        """CONSISTENCY row 1: what was fetched before the purge is not stored after it."""
+        path = self.path("tagged")
+        self.tell(path, self.reply([AGE, ("Surrogate-Key", "a")]))
+        gate = self.origin.hold(path, "after")
+        thread = threading.Thread(target=self.front.client().get, args=(path,))
+        thread.start()
+        gate.wait_arrived()
+        self.front.admin("POST", "/cache/purge", body={"tags": ["a"]})
+        gate.release()
+        thread.join()
+        self.assertTrue(self.asks(path)[1])
 
 
 class CacheStatus(Rfc):

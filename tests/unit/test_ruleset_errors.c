@@ -135,6 +135,7 @@ Test(ruleset_errors, options)
         {"inert: [a]", "inert: expected a map"},
         {"forward: keyd", "forward: `keyd`: did you mean `keyed`?"},
         {"consistency: push", "consistency: `push`: did you mean `pushed`?"},
+        {"groups: keeps", "groups: `keeps`: did you mean `keep`?"},
         {"client: [no-cash]", "client[0]: `no-cash`: did you mean `no-cache`?"},
         {"client: {a: 1}", "expected a list"},
         {"keep: soon", "keep: "},
