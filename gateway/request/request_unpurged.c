@@ -2,11 +2,11 @@
  * Writes that the store could not be told of (CONSISTENCY row 3).
  *
  * A mark that was acknowledged protects by itself: while it lives readers pass, when it ends its
- * instances get new versions. So a write needs nothing more where its marks were there until the
- * upstream was done. Where they were not, or what the answer named could not be purged, the
- * operator chose: `journal` answers as ever and leaves the purge to the driver's journal; `refuse`
- * does not forward what cannot be marked, and holds what is known too late; `lease` holds the
- * answer for as long as the driver says that others may still trust what it made wrong.
+ * instances get new versions. Unless the store lost it while the write was at the upstream: so only
+ * `journal` relies on it, which answers as ever and leaves the purge to the driver's journal.
+ * `refuse` does not forward what cannot be marked, and holds what could not be purged afterwards;
+ * `lease` holds the answer for as long as the driver says that others may still trust what it made
+ * wrong.
  *
  * A held answer is released as soon as its purge was acknowledged, and at the latest when its time
  * is over. The store does not tell when it is back: it is asked now and then.
@@ -72,7 +72,8 @@ bool cg_request_is_heard(const struct cg_request *request)
 
 bool cg_request_unpurged(const struct cg_request *request)
 {
-    bool protects = request->marked_until_ms > request->answered_at_ms;
+    bool protects = request->machine->unpurgeable == CG_UNPURGEABLE_JOURNAL &&
+                    request->marked_until_ms > request->answered_at_ms;
     return request->store_result != CG_STORE_OK ||
            (request->release_failed && request->after.instance_count > 0 && !protects);
 }

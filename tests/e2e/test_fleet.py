@@ -272,6 +272,7 @@ class Isolated(FleetJourney):
                 self.assertEqual(self.redis.command("GET", key), bytes_)
                 answer = self.read(front, target, user)  # looks at who and what it was made for
                 self.assertFalse(answer.cache.hit, "%s for %s, from %s" % (target, user, other))
+                wait_until(lambda: self.redis.command("GET", key) != bytes_, "what the read fetched is stored")
                 self.redis.command("SET", key, bytes_, "PX", ttl_ms)  # it has been replaced
             self.redis.command("SET", key, value, "PX", ttl_ms)
             self.assertHit(self.read(self.two, target, user), "the right bytes under the right key")
