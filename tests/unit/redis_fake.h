@@ -49,6 +49,7 @@ struct fake {
     bool trickling; /* … and a byte arrives now and then all the same */
     int64_t trickled_ms;
     unsigned accepted;
+    unsigned renewals; /* how often it was told to begin a new history, whatever it has */
     struct fake_peer peers[FAKE_PEERS_MAX];
     struct fake_rule rules[FAKE_RULES_MAX];
     char log[FAKE_LOG_MAX]; /* `|word word word` of every command, its first three */
@@ -129,6 +130,8 @@ static void fake_answer(struct fake *fake, struct fake_peer *peer, const redisRe
     size_t end = 0;
     if (fake_answer_heartbeat(peer, command))
         return;
+    if (command->elements > 6 && strcmp(command->element[6]->str, "renew") == 0)
+        fake->renewals++;
     for (size_t i = 0; i < command->elements && i < 4; i++)
         end += (size_t)snprintf(line + end, sizeof(line) - end, "%s%.60s", i == 0 ? "" : " ",
                                 command->element[i]->str);

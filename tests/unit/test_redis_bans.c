@@ -62,3 +62,24 @@ Test(bans, open_purge_that_was_not_acknowledged_is_owed_as_a_flush)
     WORLD_UNTIL(is_available(store));
     cr_expect_eq(fake_told(one, "EVALSHA"), 4, "another hello, and the flush");
 }
+
+static int64_t look_up_epoch(void)
+{
+    int64_t counter = -1;
+    store->port->lookup(store, NULL, NULL, 0, on_epoch, &counter);
+    WORLD_UNTIL(counter >= 0);
+    return counter;
+}
+
+/* Whether it failed, or lacks its end: nothing that it does not acquit is believed. */
+Test(bans, list_that_is_not_whole_acquits_nobody)
+{
+    open_store("redis");
+    WORLD_UNTIL(is_available(store));
+    fake_rule(one, "MGET", 2, "*1\r\n$23\r\n0000000000000001:2:made\r\n");
+    fake_rule(one, "GET test:{bans}:epoch", 2, "$23\r\n0000000000000001:2:made\r\n");
+    fake_rule(one, "LRANGE", 1, "-ERR not now\r\n");
+    cr_expect_eq(look_up_epoch(), 0, "not available");
+    fake_rule(one, "LRANGE", 1, "*1\r\n$20\r\n0000000000000001:1:x\r\n");
+    cr_expect_eq(look_up_epoch(), 2);
+}

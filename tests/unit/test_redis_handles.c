@@ -55,6 +55,21 @@ Test(handles, thread_that_is_behind_neither_reads_nor_purges)
     cg_redis_close(ahead);
 }
 
+/* Its epoch is of its own record; what was purged at the other one it does not know. */
+Test(handles, server_that_was_left_and_comes_back_begins_anew)
+{
+    two = fake_start();
+    open_store("redis");
+    WORLD_UNTIL(is_available(store));
+    cr_expect_eq(one->renewals, 0);
+    report_to(fake_topology, two);
+    WORLD_UNTIL(is_available(store));
+    cr_expect_eq(two->renewals, 1);
+    report_to(fake_topology, one);
+    WORLD_UNTIL(is_available(store));
+    cr_expect_eq(one->renewals, 1);
+}
+
 /* It asks which servers there are; when the others come back it needs no new map. */
 Test(handles, thread_that_was_behind_catches_up)
 {
@@ -84,6 +99,7 @@ Test(handles, hello_that_was_overtaken_is_said_again)
     WORLD_UNTIL(is_available(store));
     fake_let_go(one);
     WORLD_UNTIL(fake_told(one, "EVALSHA") == 3);
+    cr_expect_eq(one->renewals, 1);
     cg_redis_close(late);
 }
 

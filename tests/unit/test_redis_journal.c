@@ -205,14 +205,29 @@ static void nothing(struct cg_redis_journal *journal)
     (void)journal;
 }
 
+/* What a flush covered is no more in the file, and what comes next must be. */
+static void deliver_a_flush_and_add(struct cg_redis_journal *journal)
+{
+    struct cg_redis_batch batch;
+    cg_redis_journal_add_flush(journal);
+    cg_redis_journal_claim(journal, &batch);
+    cg_redis_journal_settle(journal, true);
+    add(journal, 3);
+}
+
 Test(redis_journal, killed_process_leaves_what_it_owed)
 {
     const struct {
         void (*what)(struct cg_redis_journal *journal);
         const char *owed;
     } cases[] = {
-        {nothing, ""},     {add_two, "12"},     {deliver_one_of_two, "12"}, /* again does no harm */
-        {deliver_all, ""}, {add_many, "1234f"}, {doubt_and_deliver_all, "f"},
+        {nothing, ""},
+        {add_two, "12"},
+        {deliver_one_of_two, "12"}, /* again does no harm */
+        {deliver_all, ""},
+        {add_many, "1234f"},
+        {doubt_and_deliver_all, "f"},
+        {deliver_a_flush_and_add, "3"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         in_a_process_that_dies(cases[i].what);

@@ -229,6 +229,18 @@ Test(redis_trust, good_end_is_told_to_redis)
     cr_expect_not(is_new_history());
 }
 
+Test(redis_trust, who_owes_purges_at_the_end_does_not_leave)
+{
+    struct process *a = start('a', "journal", NULL);
+    cg_redis_journal_add_flush(a->redis->journal);
+    note_history();
+    finish(a);
+    expect_told("ZCARD test:{bans}:members", "1");
+    pass_time(LEASE + 1);
+    start('b', "journal", NULL);
+    cr_expect(is_new_history());
+}
+
 Test(redis_trust, process_that_starts_after_an_unclean_end_begins_a_new_history)
 {
     struct process *a = start('a', "journal", NULL);
