@@ -18,6 +18,9 @@ static const char *const rules = "defaults: { ttl: 60s }\n"
                                  "  - match: GET /keen/**\n"
                                  "    scope: shared\n"
                                  "    early_refresh: 1\n"
+                                 "  - match: GET /grouped/**\n"
+                                 "    scope: shared\n"
+                                 "    groups: keep\n"
                                  "  - match: PUT /items/{id}\n";
 
 enum { GATEWAYS = 3 };
@@ -203,6 +206,28 @@ Test(herd, nobody_waits_for_a_fetch_from_before_a_write)
     cr_assert(world_got(reader, 200, "after", NULL));
     settle();
     cr_assert(world_got(world_gets(fleet[1], "/items/1"), 200, "after", "hit"));
+}
+
+/* What its groups are nobody knows yet: the counter alone tells the two fetches apart. */
+Test(herd, nobody_waits_for_a_fetch_from_before_a_purge_of_groups)
+{
+    struct world_client *old = world_gets(fleet[0], "/grouped/1");
+    world_gets(fleet[1], "/grouped/1");
+    cr_assert_eq(times_asked(), 1);
+    struct world_client *write = world_asks(fleet[2], "POST", "/elsewhere", NULL, "x");
+    world_origin_answers(world_asked(fleet[2]), 200, "cache-group-invalidation: \"a\"", "written");
+    cr_assert(world_got(write, 200, NULL, NULL));
+    size_t before = world_times_asked(fleet[2]);
+    struct world_client *reader = world_gets(fleet[2], "/grouped/1");
+    cr_assert_eq(world_times_asked(fleet[2]), before + 1, "the counter differs from the leader's");
+    world_origin_answers(world_asked(fleet[0]), 200, "surrogate-key: a", "before");
+    cr_assert(world_got(old, 200, "before", NULL));
+    world_origin_answers(world_asked(fleet[2]), 200, "surrogate-key: a", "after");
+    cr_assert(world_got(reader, 200, "after", NULL));
+    settle();
+    cr_assert_eq(times_asked(), before + 2, "who waited for the first waits for the second");
+    for (size_t i = 0; i < GATEWAYS; i++)
+        cr_assert(world_got(world_gets(fleet[i], "/grouped/1"), 200, "after", "hit"));
 }
 
 Test(herd, who_leaves_while_waiting_leaves_nothing_behind)
