@@ -176,10 +176,37 @@ static void print_lifetime(const struct cg_route *route, struct cg_buf *out)
     }
     print_window("stale while revalidating", route->has_swr, route->swr_ms, out);
     print_window("stale if the upstream fails", route->has_sie, route->sie_ms, out);
+    print_window("kept to be asked about", true, route->keep_ms, out);
+    if (route->ttl_origin && route->heuristic_ms > 0)
+        print_window("guessed where the origin says nothing, at most", true, route->heuristic_ms,
+                     out);
     begin(out, "near copies");
     cg_buf_add_text(out, route->pushed ? "pushed: used without asking, behind other gateways' "
                                          "writes by up to store.tracking_timeout\n"
                                        : "strict: used when Redis says that they are current\n");
+}
+
+/* Which directives of requests count. */
+static void print_wishes(const struct cg_route *route, struct cg_buf *out)
+{
+    static const struct {
+        enum cg_wish bit;
+        const char *name;
+    } names[] = {
+        {CG_WISH_NO_STORE, "no-store"},   {CG_WISH_ONLY_IF_CACHED, "only-if-cached"},
+        {CG_WISH_NO_CACHE, "no-cache"},   {CG_WISH_PRAGMA, "pragma"},
+        {CG_WISH_MAX_AGE, "max-age"},     {CG_WISH_MIN_FRESH, "min-fresh"},
+        {CG_WISH_MAX_STALE, "max-stale"},
+    };
+    const char *separator = "";
+    begin(out, "honoured");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if ((route->wishes & (unsigned)names[i].bit) != 0) {
+            cg_buf_printf(out, "%s%s", separator, names[i].name);
+            separator = ", ";
+        }
+    cg_buf_add_text(out, route->wishes == 0 ? "nothing that clients ask of caches\n"
+                                            : ", where clients ask for it\n");
 }
 
 static void print_lookup(const struct cg_settings *settings, const struct cg_plan *plan,
@@ -188,8 +215,13 @@ static void print_lookup(const struct cg_settings *settings, const struct cg_pla
     print_scope(settings->ruleset, plan, out);
     print_key(plan, facts, out);
     print_lifetime(plan->route, out);
+    print_wishes(plan->route, out);
     for (size_t i = 0; i < plan->instance_count; i++)
         add_line(out, i == 0 ? "purged by" : "", plan->instance_names[i]);
+    if (plan->route->groups != CG_GROUPS_IGNORE)
+        add_line(
+            out, "",
+            CG_STR("groups that the answer names in Cache-Groups, Surrogate-Key or Cache-Tag"));
     add_line(out, "", CG_STR("open purges that match it, and flushes"));
 }
 

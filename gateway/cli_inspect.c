@@ -22,10 +22,10 @@ static int complain(const char *about, const char *sentence)
     return CG_CLI_FAILED;
 }
 
-/* `ns:` of `ns:e:…`, `ns:v:…`, `ns:{bans}:…`, `ns:{stats}:…` and `ns:beat:…`. */
+/* `ns:` of `ns:e:…`, `ns:v:…`, `ns:c:…`, `ns:{bans}:…`, `ns:{stats}:…` and `ns:beat:…`. */
 static struct cg_str namespace_of(struct cg_str key, const struct cg_settings *settings)
 {
-    static const char *const kinds[] = {":e:", ":v:", ":{bans}:", ":{stats}:", ":beat:"};
+    static const char *const kinds[] = {":e:", ":v:", ":c:", ":{bans}:", ":{stats}:", ":beat:"};
     for (size_t at = 0; at < key.length; at++)
         for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
             if (cg_str_starts_with(cg_str_skip(key, at), cg_str_from(kinds[i])))

@@ -334,20 +334,38 @@ static bool print_epoch(const struct cg_inspection *inspection, struct cg_str va
     return true;
 }
 
-/* Its value says nothing; that it was written does. */
-static bool is_heartbeat(const struct cg_inspection *inspection)
+static bool is_called(const struct cg_inspection *inspection, const char *kind)
 {
     size_t start = inspection->namespace.length;
-    if (inspection->key.length <= start)
+    return inspection->key.length > start &&
+           cg_str_starts_with(cg_str_skip(inspection->key, start), cg_str_from(kind));
+}
+
+/* claims.h: who fetches, and a digest of the versions that it fetches under. */
+static bool print_claim(const struct cg_inspection *inspection, struct cg_str value)
+{
+    static const uint8_t none[CG_DIGEST_BYTES];
+    char text[HEX_BYTES];
+    if (value.length != 2 * CG_DIGEST_BYTES)
         return false;
-    struct cg_str rest = cg_str_skip(inspection->key, start);
-    return cg_str_starts_with(rest, CG_STR(":{bans}:beat:")) ||
-           cg_str_starts_with(rest, CG_STR(":beat:"));
+    bool over = memcmp(value.bytes, none, sizeof none) == 0;
+    bool known = memcmp(value.bytes + CG_DIGEST_BYTES, none, sizeof none) != 0;
+    cg_inspect_line(inspection, "kind", "a claim: one gateway fetches, others wait for it");
+    cg_inspect_line(inspection, "holder", "%s",
+                    over ? "nobody any more: the answer was stored"
+                         : hex(value.bytes, CG_DIGEST_BYTES, text));
+    cg_inspect_line(inspection, "versions", "%s",
+                    known ? hex(value.bytes + CG_DIGEST_BYTES, CG_DIGEST_BYTES, text)
+                          : "not known yet");
+    return true;
 }
 
 bool cg_inspect_string(const struct cg_inspection *inspection, struct cg_str value)
 {
-    if (is_heartbeat(inspection)) {
+    if (is_called(inspection, ":c:"))
+        return print_claim(inspection, value);
+    /* Its value says nothing; that it was written does. */
+    if (is_called(inspection, ":{bans}:beat:") || is_called(inspection, ":beat:")) {
         cg_inspect_line(inspection, "kind", "a heartbeat of a gateway, without content");
         return true;
     }

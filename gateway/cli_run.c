@@ -5,6 +5,7 @@
 #include "gateway/front/server.h"
 #include "gateway/store/delays.h"
 #include "gateway/store/memory.h"
+#include "gateway/store/memory_wake.h"
 #include "gateway/store/outage_memory.h"
 #include "gateway/store/redis_near.h"
 #include "gateway/upstream/origin.h"
@@ -39,7 +40,7 @@ static struct cg_store *open_driver(struct gateway *gateway, struct st_h2o_conte
                                     struct cg_clock *clock)
 {
     if (gateway->redis == NULL)
-        return cg_memory_open(gateway->memory, clock);
+        return cg_memory_wake_open(gateway->memory, context, clock);
     struct cg_store *store = cg_redis_near_open(gateway->near, context, clock);
     return gateway->outage == NULL ? store : cg_outage_memory_open(gateway->outage, store, clock);
 }
@@ -47,7 +48,7 @@ static struct cg_store *open_driver(struct gateway *gateway, struct st_h2o_conte
 static void close_driver(struct gateway *gateway, struct cg_store *store)
 {
     if (gateway->redis == NULL) {
-        cg_memory_close(store);
+        cg_memory_wake_close(store);
         return;
     }
     struct cg_store *inner = gateway->outage == NULL ? store : cg_outage_memory_inner(store);
@@ -99,6 +100,11 @@ static unsigned count_threads(void *owner)
 {
     const struct gateway *gateway = owner;
     return cg_server_threads(gateway->server);
+}
+
+static bool is_warm(void *owner)
+{
+    return cg_server_is_warm(((struct gateway *)owner)->server);
 }
 
 static unsigned count_loops_alive(void *owner, uint32_t within_ms)
@@ -182,6 +188,7 @@ static bool start(struct gateway *gateway, const struct cg_settings *settings)
         .store_close = close_store,
         .threads = count_threads,
         .loops_alive = count_loops_alive,
+        .is_warm = is_warm,
     };
     gateway->admin = cg_admin_start(&world, &error);
     return gateway->admin != NULL || fail("admin", error);

@@ -9,14 +9,14 @@
  *   u8 format, u8 kind, u8 must_revalidate
  *   u64 stored_at_ms, initial_age_ms, lifetime_ms, stale_while_revalidate_ms, stale_if_error_ms
  *   u64 epoch generation, epoch counter
- *   u32 route, u32 status
+ *   u32 route, u32 status, u32 cost_ms
  *   u32 instance count, then for each: 16 bytes instance, 16 bytes token
  *   text canonical, text variant, text vary
  *   u32 field count, then for each: text name, text value
  *   text body, and nothing behind it
  */
 enum {
-    NUMBERS_BYTES = 3 + 7 * 8 + 2 * 4,
+    NUMBERS_BYTES = 3 + 7 * 8 + 3 * 4,
     INSTANCE_BYTES = 2 * CG_DIGEST_BYTES,
     FIELD_BYTES_MIN = 2 * 4 + 1, /* two lengths and a name of one byte */
     STATUS_MIN = 200,
@@ -41,7 +41,7 @@ static bool field_is_sound(struct cg_str name, struct cg_str value)
 
 static bool status_is_sound(enum cg_entry_kind kind, unsigned status)
 {
-    return kind == CG_ENTRY_VARY || (status >= STATUS_MIN && status <= STATUS_MAX);
+    return kind != CG_ENTRY_ANSWER || (status >= STATUS_MIN && status <= STATUS_MAX);
 }
 
 /* ---- encode ---- */
@@ -92,7 +92,7 @@ static size_t encoded_bytes(const struct cg_entry *entry)
 
 struct cg_blob *cg_entry_encode(const struct cg_entry *entry)
 {
-    CG_ASSERT(entry->kind == CG_ENTRY_ANSWER || entry->kind == CG_ENTRY_VARY);
+    CG_ASSERT(entry->kind <= CG_ENTRY_PASS);
     CG_ASSERT(entry->instance_count <= CG_INSTANCES_MAX && entry->fields.count <= CG_FIELDS_MAX);
     CG_ASSERT(status_is_sound(entry->kind, entry->status));
     struct cg_blob *blob = cg_blob_alloc(encoded_bytes(entry));
@@ -110,6 +110,7 @@ struct cg_blob *cg_entry_encode(const struct cg_entry *entry)
     put_number(&writer, entry->epoch.counter, 8);
     put_number(&writer, entry->route, 4);
     put_number(&writer, entry->status, 4);
+    put_number(&writer, entry->cost_ms, 4);
     put_number(&writer, entry->instance_count, 4);
     for (size_t i = 0; i < entry->instance_count; i++) {
         put(&writer, entry->instances[i].id, CG_DIGEST_BYTES);
@@ -138,7 +139,7 @@ static bool read_numbers(struct cg_reader *reader, struct cg_entry *entry)
     uint8_t format = cg_read_u8(reader);
     uint8_t kind = cg_read_u8(reader);
     uint8_t must_revalidate = cg_read_u8(reader);
-    if (format != CG_ENTRY_FORMAT || kind > CG_ENTRY_VARY || must_revalidate > 1)
+    if (format != CG_ENTRY_FORMAT || kind > CG_ENTRY_PASS || must_revalidate > 1)
         return false;
     entry->kind = (enum cg_entry_kind)kind;
     entry->must_revalidate = must_revalidate == 1;
@@ -151,6 +152,7 @@ static bool read_numbers(struct cg_reader *reader, struct cg_entry *entry)
     entry->epoch.counter = cg_read_u64(reader);
     entry->route = cg_read_u32(reader);
     entry->status = cg_read_u32(reader);
+    entry->cost_ms = cg_read_u32(reader);
     return status_is_sound(entry->kind, entry->status);
 }
 

@@ -82,6 +82,52 @@ void cg_groups_of(const struct cg_fields *answer, struct cg_arena *arena,
     add_words(ret_groups, answer, CG_STR("cache-tag"), ',', ',');
 }
 
+/* Per group: the instance, then the token, in hexadecimal, since fields are text. */
+enum { NOTE_HALF = 2 * CG_DIGEST_BYTES, NOTE_ROW = 2 * NOTE_HALF };
+
+static void put_hex(char *to, const uint8_t id[CG_DIGEST_BYTES])
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < CG_DIGEST_BYTES; i++) {
+        to[2 * i] = digits[id[i] >> 4];
+        to[2 * i + 1] = digits[id[i] & 15];
+    }
+}
+
+/* What is no digit becomes some token that nothing has: entries are ours, and sealed. */
+static void get_hex(const char *from, uint8_t ret_id[CG_DIGEST_BYTES])
+{
+    for (size_t i = 0; i < CG_DIGEST_BYTES; i++)
+        ret_id[i] = (uint8_t)((unsigned)cg_hex_digit(from[2 * i]) << 4 |
+                              (unsigned)cg_hex_digit(from[2 * i + 1]));
+}
+
+bool cg_group_note_add(const struct cg_instance *instances, const struct cg_version *versions,
+                       size_t count, struct cg_arena *arena, struct cg_fields *fields)
+{
+    char *rows = cg_arena_alloc(arena, count * NOTE_ROW + 1);
+    for (size_t i = 0; i < count; i++) {
+        put_hex(rows + i * NOTE_ROW, instances[i].id);
+        put_hex(rows + i * NOTE_ROW + NOTE_HALF, versions[i].token.bytes);
+    }
+    return cg_fields_add(fields, arena, CG_STR(CG_GROUP_NOTE), cg_str_of(rows, count * NOTE_ROW));
+}
+
+size_t cg_group_note_read(const struct cg_fields *fields,
+                          struct cg_instance ret_instances[CG_INSTANCES_MAX],
+                          struct cg_token ret_tokens[CG_INSTANCES_MAX])
+{
+    const struct cg_field *note = cg_fields_find(fields, CG_STR(CG_GROUP_NOTE));
+    size_t count = note == NULL ? 0 : note->value.length / NOTE_ROW;
+    if (count > CG_INSTANCES_MAX)
+        count = CG_INSTANCES_MAX; /* an entry of ours never has more */
+    for (size_t i = 0; i < count; i++) {
+        get_hex(note->value.bytes + i * NOTE_ROW, ret_instances[i].id);
+        get_hex(note->value.bytes + i * NOTE_ROW + NOTE_HALF, ret_tokens[i].bytes);
+    }
+    return count;
+}
+
 void cg_groups_invalidated(struct cg_str method, const struct cg_fields *answer,
                            struct cg_arena *arena, struct cg_groups *ret_groups)
 {

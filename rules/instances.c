@@ -5,7 +5,8 @@
 /* ---- names ---- */
 
 /* The first byte of an instance's name: what kind it is. */
-static const char own_path_tag = 'p', user_tag = 'u', digest_tag = 'd', shape_tag = 's';
+static const char own_path_tag = 'p', user_tag = 'u', digest_tag = 'd', shape_tag = 's',
+                  group_tag = 'g', group_counter_tag = 'c';
 
 void cg_instance_of_path(const struct cg_ruleset *ruleset, unsigned upstream,
                          const struct cg_path *path, struct cg_arena *arena,
@@ -29,6 +30,27 @@ void cg_instance_of_user(const struct cg_ruleset *ruleset, const struct cg_ident
     struct cg_str digest = {(const char *)identity->digest, sizeof identity->digest};
     cg_spelling_add_char(&name, plain ? user_tag : digest_tag);
     cg_spelling_add(&name, plain ? identity->user : digest);
+    cg_instance_of(&ruleset->keys, cg_spelling_str(&name), ret_instance);
+}
+
+void cg_instance_of_group(const struct cg_ruleset *ruleset, unsigned upstream, struct cg_str group,
+                          struct cg_arena *arena, struct cg_instance *ret_instance)
+{
+    struct cg_spelling name;
+    cg_spelling_init(&name, arena, 64);
+    cg_spelling_add_char(&name, group_tag);
+    cg_spelling_add_u32(&name, upstream);
+    cg_spelling_add_prefixed(&name, group);
+    cg_instance_of(&ruleset->keys, cg_spelling_str(&name), ret_instance);
+}
+
+void cg_instance_of_group_counter(const struct cg_ruleset *ruleset, unsigned upstream,
+                                  struct cg_arena *arena, struct cg_instance *ret_instance)
+{
+    struct cg_spelling name;
+    cg_spelling_init(&name, arena, 16);
+    cg_spelling_add_char(&name, group_counter_tag);
+    cg_spelling_add_u32(&name, upstream);
     cg_instance_of(&ruleset->keys, cg_spelling_str(&name), ret_instance);
 }
 
@@ -209,5 +231,9 @@ bool cg_instances_make(struct cg_plan_build *build)
     for (size_t i = 0; i < plan->route->shape_count; i++)
         if (!add_shape(build, plan->route->shapes[i]))
             return false;
+    plan->watched_count = plan->instance_count;
+    if (plan->route->groups != CG_GROUPS_IGNORE && plan->instance_count < CG_INSTANCES_MAX)
+        cg_instance_of_group_counter(ruleset, plan->upstream, build->arena,
+                                     &plan->instances[plan->watched_count++]);
     return true;
 }

@@ -1,4 +1,5 @@
 #include "cachegate/purge.h"
+#include "cachegate/groups.h"
 
 #include "rules/purge_build.h"
 
@@ -95,6 +96,26 @@ static void add_clauses(struct cg_purge_build *build)
     }
 }
 
+/* RFC 9875 3: what the answer says of groups of its own origin. */
+static void add_tags(struct cg_purge_build *build)
+{
+    struct cg_groups groups;
+    bool known = false;
+    for (size_t i = 0; i < build->ruleset->route_count; i++)
+        known = known || (build->ruleset->routes[i].groups != CG_GROUPS_IGNORE &&
+                          build->ruleset->routes[i].upstream == build->plan->upstream);
+    if (!known || build->answer->fields == NULL)
+        return;
+    cg_groups_invalidated(build->facts->method, build->answer->fields, build->arena, &groups);
+    for (size_t i = 0; i < groups.count; i++)
+        cg_purge_add_tag(build, build->plan->upstream, groups.names[i]);
+    if (!groups.overflowed)
+        return;
+    build->set->widened++;
+    build->set->widened_detail = CG_STR("more groups than can be purged by name");
+    cg_purge_set_ban(build->set, build->arena, (struct cg_str){NULL, 0}, (struct cg_str){NULL, 0});
+}
+
 static void finish(struct cg_purge_build *build)
 {
     cg_json_free(&build->request.json);
@@ -145,6 +166,7 @@ void cg_purge_after(const struct cg_ruleset *ruleset, const struct cg_plan *plan
     add_own_paths(&build);
     add_named_paths(&build);
     add_clauses(&build);
+    add_tags(&build);
     finish(&build);
 }
 

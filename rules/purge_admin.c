@@ -77,6 +77,15 @@ void cg_purge_of_path(const struct cg_ruleset *ruleset, const struct cg_path *pa
             cg_purge_add_path(&build, ruleset->routes[i].upstream, path);
 }
 
+void cg_purge_of_tag(const struct cg_ruleset *ruleset, struct cg_str tag, struct cg_arena *arena,
+                     struct cg_purge_set *set)
+{
+    struct cg_purge_build build = build_of(ruleset, arena, set);
+    for (size_t i = 0; i < ruleset->route_count; i++)
+        if (ruleset->routes[i].groups != CG_GROUPS_IGNORE)
+            cg_purge_add_tag(&build, ruleset->routes[i].upstream, tag);
+}
+
 bool cg_purge_of_pattern(const struct cg_ruleset *ruleset, struct cg_str pattern,
                          struct cg_arena *arena, struct cg_problems *problems,
                          struct cg_purge_set *set)

@@ -45,6 +45,9 @@ void cg_purge_add_shape(struct cg_purge_build *build, unsigned shape,
 void cg_purge_add_open(struct cg_purge_build *build, unsigned shape,
                        const struct cg_str values[CG_HOLES_MAX], struct cg_str user);
 
+/* A group that answers of that upstream name. */
+void cg_purge_add_tag(struct cg_purge_build *build, unsigned upstream, struct cg_str tag);
+
 /* ---- purge_value.c ---- */
 
 struct cg_purge_values {

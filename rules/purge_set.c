@@ -76,6 +76,32 @@ void cg_purge_add_path(struct cg_purge_build *build, unsigned upstream, const st
     }
 }
 
+static void add_counter(struct cg_purge_build *build, const struct cg_instance *counter)
+{
+    struct cg_purge_set *set = build->set;
+    for (size_t i = 0; i < set->counter_count; i++)
+        if (cg_instance_eq(&set->counters[i], counter))
+            return;
+    if (is_full(set->counter_count))
+        set->counters =
+            grow(build->arena, set->counters, set->counter_count, sizeof *set->counters);
+    set->counters[set->counter_count++] = *counter;
+}
+
+void cg_purge_add_tag(struct cg_purge_build *build, unsigned upstream, struct cg_str tag)
+{
+    struct cg_instance instance;
+    struct cg_str name = {NULL, 0};
+    if (build->named)
+        name = cg_arena_printf(build->arena, "tag %.*s", CG_STR_ARG(tag));
+    for (const struct cg_ruleset *rules = build->ruleset; rules != NULL; rules = rules->previous) {
+        cg_instance_of_group_counter(rules, upstream, build->arena, &instance);
+        add_counter(build, &instance);
+        cg_instance_of_group(rules, upstream, tag, build->arena, &instance);
+        add_named(build, rules, &instance, name);
+    }
+}
+
 void cg_purge_add_user(struct cg_purge_build *build, const struct cg_identity *identity)
 {
     struct cg_instance instance;

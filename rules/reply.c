@@ -1,6 +1,7 @@
 #include "cachegate/assert.h"
 #include "cachegate/buf.h"
 #include "cachegate/cache_control.h"
+#include "cachegate/groups.h"
 #include "cachegate/httpdate.h"
 #include "cachegate/verdict.h"
 
@@ -16,6 +17,21 @@ static bool is_one_of(struct cg_str name, const struct cg_str *names, size_t cou
 }
 #define IS_ONE_OF(name, names) is_one_of((name), (names), sizeof(names) / sizeof((names)[0]))
 
+/* What we keep with an answer. */
+static bool is_note(struct cg_str name)
+{
+    return cg_str_eq(name, CG_STR(CG_GROUP_NOTE));
+}
+
+static bool names_groups(struct cg_str name)
+{
+    static const struct cg_str names[] = {{"cache-groups", 12},
+                                          {"surrogate-key", 13},
+                                          {"cache-tag", 9},
+                                          {"cache-group-invalidation", 24}};
+    return IS_ONE_OF(name, names);
+}
+
 /* Framing is made anew for every hop. */
 static bool is_framing(struct cg_str name)
 {
@@ -28,7 +44,8 @@ static bool is_of_one_exchange(struct cg_str name)
 {
     static const struct cg_str names[] = {
         {"set-cookie", 10}, {"set-cookie2", 11}, {"age", 3}, {"cache-status", 12}};
-    return is_framing(name) || IS_ONE_OF(name, names) || cg_str_starts_with(name, CG_STR("proxy-"));
+    return is_framing(name) || is_note(name) || IS_ONE_OF(name, names) ||
+           cg_str_starts_with(name, CG_STR("proxy-"));
 }
 
 static bool add_stored_fields(const struct cg_fields *fields, unsigned overrides, bool keep_private,
@@ -134,7 +151,7 @@ static void add_cache_status(struct cg_buf *line, const struct cg_reply_facts *f
         cg_buf_printf(line, "; fwd-status=%u", facts->forward_status);
     if (facts->hit || facts->has_ttl)
         cg_buf_printf(line, "; ttl=%lld", (long long)facts->ttl_s);
-    if (!facts->hit && facts->not_stored == CG_REASON_STORED)
+    if (!facts->hit && (facts->not_stored == CG_REASON_STORED || facts->stored_expired))
         cg_buf_add_text(line, "; stored");
     if (facts->collapsed)
         cg_buf_add_text(line, "; collapsed");
@@ -173,7 +190,10 @@ bool cg_reply_fields(const struct cg_fields *fields, const struct cg_reply_facts
     *ret_fields = (struct cg_fields){0};
     for (size_t i = 0; i < fields->count; i++) {
         const struct cg_field *field = &fields->items[i];
-        if (is_framing(field->name) || cg_field_is_hop_by_hop(fields, field->name))
+        if (is_framing(field->name) || is_note(field->name) ||
+            cg_field_is_hop_by_hop(fields, field->name))
+            continue;
+        if (facts->removes_groups && names_groups(field->name))
             continue;
         /* A hit's age is ours to say; a forwarded answer keeps what caches before us said. */
         if (facts->hit && cg_str_eq(field->name, CG_STR("age")))

@@ -34,12 +34,19 @@ static void read_routes(struct cg_build *build, const struct cg_node *root)
                                        "consistency",
                                        "client",
                                        "keep",
-                                       "heuristic"};
+                                       "heuristic",
+                                       "coalesce",
+                                       "hit_for_miss",
+                                       "early_refresh",
+                                       "groups"};
     struct cg_draft defaults = {.route = {.cache = CG_CACHE_YES,
                                           .scope_user = true,
                                           .query_sorted = true,
                                           .wishes = CG_WISHES_DEFAULT,
-                                          .keep_ms = CG_KEEP_DEFAULT_MS}};
+                                          .keep_ms = CG_KEEP_DEFAULT_MS,
+                                          .coalesces = true,
+                                          .hit_for_miss_ms = CG_HIT_FOR_MISS_DEFAULT_MS,
+                                          .early_refresh_percent = 100}};
     const struct cg_node *map = cg_node_get(root, "defaults");
     const struct cg_node *routes = cg_node_get(root, "routes");
     if (is_given(map) && cg_node_expect(map, CG_NODE_MAP, build->problems)) {

@@ -362,10 +362,50 @@ static void read_wishes(struct cg_build *build, const struct cg_node *node, stru
     }
 }
 
+/* "off", or a number like 0.5; two decimals count. */
+static void read_early_refresh(struct cg_build *build, const struct cg_node *node,
+                               struct cg_route *route)
+{
+    struct cg_str rest, whole;
+    uint64_t units, hundredths = 0;
+    if (!cg_node_expect(node, CG_NODE_SCALAR, build->problems))
+        return;
+    if (cg_str_eq(node->text, CG_STR("off"))) {
+        route->early_refresh_percent = 0;
+        return;
+    }
+    rest = node->text;
+    bool good = cg_str_split(&rest, '.', &whole) && cg_str_to_u64(whole, 10, &units);
+    if (good && cg_str_find(node->text, '.') < node->text.length)
+        good = rest.length >= 1 && rest.length <= 2 && cg_str_to_u64(rest, 99, &hundredths);
+    if (!good || units * 100 + hundredths > 1000) {
+        CG_BUILD_ERROR(build, node, "expected `off` or a strength from 0 to 10, like 1 or 0.5");
+        return;
+    }
+    route->early_refresh_percent =
+        (uint32_t)(units * 100 + (rest.length == 1 ? hundredths * 10 : hundredths));
+}
+
+static void read_herd(struct cg_build *build, const struct cg_node *map, struct cg_route *route)
+{
+    static const char *const scopes[] = {"fleet", "thread"};
+    const struct cg_node *node;
+    size_t index;
+    if ((node = cg_node_get(map, "coalesce")) != NULL &&
+        cg_node_choice(node, scopes, sizeof scopes / sizeof *scopes, build->problems, &index))
+        route->coalesces = index == 0;
+    if ((node = cg_node_get(map, "hit_for_miss")) != NULL)
+        (void)cg_node_duration_ms(node, CG_HIT_FOR_MISS_MAX_MS, build->problems,
+                                  &route->hit_for_miss_ms);
+    if ((node = cg_node_get(map, "early_refresh")) != NULL)
+        read_early_refresh(build, node, route);
+}
+
 void cg_build_options(struct cg_build *build, const struct cg_node *map, struct cg_draft *draft)
 {
     static const char *const forwards[] = {"all", "keyed"};
     static const char *const consistencies[] = {"strict", "pushed"};
+    static const char *const groups[] = {"ignore", "keep", "remove"};
     struct cg_route *route = &draft->route;
     const struct cg_node *node;
     size_t index;
@@ -395,6 +435,10 @@ void cg_build_options(struct cg_build *build, const struct cg_node *map, struct 
         cg_node_choice(node, consistencies, sizeof consistencies / sizeof *consistencies,
                        build->problems, &index))
         route->pushed = index == 1;
+    if ((node = cg_node_get(map, "groups")) != NULL &&
+        cg_node_choice(node, groups, sizeof groups / sizeof *groups, build->problems, &index))
+        route->groups = (enum cg_groups_mode)index;
+    read_herd(build, map, route);
     if ((node = cg_node_get(map, "upstream")) != NULL)
         read_upstream(build, node, route);
 }

@@ -194,7 +194,8 @@ void cg_build_route(struct cg_build *build, const struct cg_node *node,
         "cache",          "scope",      "ttl",         "stale_while_revalidate",
         "stale_if_error", "key",        "inert",       "forward",
         "override",       "invalidate", "consistency", "client",
-        "keep",           "heuristic"};
+        "keep",           "heuristic",  "coalesce",    "hit_for_miss",
+        "early_refresh",  "groups"};
     struct cg_ruleset *ruleset = build->ruleset;
     if (ruleset->route_count == CG_BUILD_ROUTES_MAX) {
         CG_BUILD_ERROR(build, node, "more than %d routes", (int)CG_BUILD_ROUTES_MAX);

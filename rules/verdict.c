@@ -52,6 +52,14 @@ static bool can_be_asked_about(const struct cg_entry *entry)
            cg_has_validator(&entry->fields, entry->stored_at_ms);
 }
 
+/* It says that waiting for another's fetch is of no use, and nothing else. */
+static struct cg_verdict judge_pass_marker(const struct cg_entry *entry, int64_t now_ms)
+{
+    int64_t age_ms = now_ms - entry->stored_at_ms;
+    bool holds = age_ms >= 0 && (uint64_t)age_ms < entry->lifetime_ms;
+    return miss(holds ? CG_REASON_HIT_FOR_MISS : CG_REASON_ABSENT);
+}
+
 static struct cg_verdict judge_age(const struct cg_entry *entry, int64_t now_ms)
 {
     uint64_t age_ms = cg_current_age_ms(entry->initial_age_ms, entry->stored_at_ms, now_ms);
@@ -98,6 +106,8 @@ struct cg_verdict cg_verdict_of(const struct cg_entry *entry, const struct cg_pl
     /* A marker outlives its time: the variants behind it have times of their own. */
     if (is_marker)
         return (struct cg_verdict){.kind = CG_VERDICT_SELECT, .reason = CG_REASON_VARY};
+    if (entry->kind == CG_ENTRY_PASS)
+        return judge_pass_marker(entry, now_ms);
     return judge_age(entry, now_ms);
 }
 

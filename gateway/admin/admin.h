@@ -28,6 +28,8 @@ struct cg_admin_world {
     /* How many threads carry traffic, and how many of their loops turned lately. */
     unsigned (*threads)(void *owner);
     unsigned (*loops_alive)(void *owner, uint32_t within_ms);
+    /* Whether what is warmed at the start was asked for. */
+    bool (*is_warm)(void *owner);
 };
 
 /* Binds settings->admin and starts the thread. NULL and a sentence in *ret_error (to be freed). */

@@ -108,14 +108,10 @@ static void on_done(void *owner, enum cg_store_result result)
     end(operation);
 }
 
-/* Hands the set to the store; `flush` instead of it when there is none. */
-static void start(struct operation *operation, bool flush)
+static void hand_over(struct operation *operation, bool flush)
 {
     struct cg_store *store = operation->admin->store;
     struct cg_purge_set *set = &operation->set;
-    operation->tie =
-        h2o_mem_alloc_shared(&operation->request->pool, sizeof *operation->tie, on_request_end);
-    operation->tie->operation = operation;
     operation->pending = 1; /* until all were handed over: answers may come at once */
     if (flush) {
         operation->pending++;
@@ -130,6 +126,28 @@ static void start(struct operation *operation, bool flush)
         store->port->ban(store, set->bans, set->ban_count, on_done, operation);
     }
     on_done(operation, CG_STORE_OK);
+}
+
+static void on_counters_moved(void *owner, enum cg_store_result result)
+{
+    struct operation *operation = owner;
+    operation->result = result;
+    hand_over(operation, false);
+}
+
+/* Hands the set to the store; `flush` instead of it when there is none. Counters of groups are
+ * acknowledged before any group is purged (CONSISTENCY row 1). */
+static void start(struct operation *operation, bool flush)
+{
+    struct cg_store *store = operation->admin->store;
+    const struct cg_purge_set *set = &operation->set;
+    operation->tie =
+        h2o_mem_alloc_shared(&operation->request->pool, sizeof *operation->tie, on_request_end);
+    operation->tie->operation = operation;
+    if (set->counter_count > 0)
+        store->port->purge(store, set->counters, set->counter_count, on_counters_moved, operation);
+    else
+        hand_over(operation, flush);
 }
 
 /* ---- endpoints ---- */

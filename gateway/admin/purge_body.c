@@ -1,7 +1,8 @@
 #include "gateway/admin/parts.h"
 
 /*
- * {"patterns": ["/a?b=1"], "groups": [{"group": "session", "id": "1"}], "users": ["u1"]}
+ * {"patterns": ["/a?b=1"], "groups": [{"group": "session", "id": "1"}], "users": ["u1"],
+ *  "tags": ["of-an-answer"]}
  * All or nothing: with one mistake nothing is purged.
  */
 
@@ -14,7 +15,8 @@ struct reading {
 };
 
 static const char example[] = "{\"patterns\": [\"/a?b=1\"], \"groups\": [{\"group\": \"name\", "
-                              "\"placeholder\": \"value\"}], \"users\": [\"name\"]}";
+                              "\"placeholder\": \"value\"}], \"users\": [\"name\"], "
+                              "\"tags\": [\"name\"]}";
 
 static bool fail(struct reading *reading, struct cg_str error, const char *remedy)
 {
@@ -63,6 +65,21 @@ static bool read_user(struct reading *reading, const json_t *json)
     if (!read_value(reading, json, "an element of `users`", &user))
         return false;
     cg_purge_of_user(reading->ruleset, user, reading->arena, reading->set);
+    return true;
+}
+
+static bool read_tag(struct reading *reading, const json_t *json)
+{
+    struct cg_str tag;
+    bool known = false;
+    for (size_t i = 0; i < reading->ruleset->route_count; i++)
+        known = known || reading->ruleset->routes[i].groups != CG_GROUPS_IGNORE;
+    if (!read_value(reading, json, "an element of `tags`", &tag))
+        return false;
+    if (!known)
+        return fail(reading, CG_STR("no rule knows the groups that answers name"),
+                    "say `groups: keep` or `groups: remove` in the rules");
+    cg_purge_of_tag(reading->ruleset, tag, reading->arena, reading->set);
     return true;
 }
 
@@ -127,17 +144,18 @@ static bool read_list(struct reading *reading, const json_t *body, const char *n
 
 static bool read_names(struct reading *reading, json_t *body)
 {
-    static const char *const names[] = {"patterns", "groups", "users"};
+    static const char *const names[] = {"patterns", "groups", "users", "tags"};
     const char *key;
     json_t *value;
     json_object_foreach(body, key, value)
     {
         bool known = false;
-        for (size_t i = 0; i < 3; i++)
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
             known = known || strcmp(key, names[i]) == 0;
         if (known)
             continue;
-        const char *nearest = cg_nearest_name(cg_str_from(key), names, 3);
+        const char *nearest =
+            cg_nearest_name(cg_str_from(key), names, sizeof names / sizeof *names);
         return fail(reading,
                     cg_arena_printf(reading->arena, "the body has an unknown name `%.*s`",
                                     CG_STR_SHOWN(cg_str_from(key))),
@@ -159,7 +177,8 @@ const char *cg_admin_purge_read(const struct cg_ruleset *ruleset, struct cg_str 
         fail(&reading, CG_STR("the body must be a JSON map"), example);
     else if (read_names(&reading, json) && read_list(&reading, json, "patterns", read_pattern) &&
              read_list(&reading, json, "groups", read_group) &&
-             read_list(&reading, json, "users", read_user) && set->instance_count == 0 &&
+             read_list(&reading, json, "users", read_user) &&
+             read_list(&reading, json, "tags", read_tag) && set->instance_count == 0 &&
              set->ban_count == 0)
         fail(&reading, CG_STR("the body names nothing to purge"), example);
     json_decref(json);

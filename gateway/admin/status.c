@@ -194,8 +194,13 @@ void cg_admin_livez(const struct cg_admin_call *call)
 
 void cg_admin_readyz(const struct cg_admin_call *call)
 {
-    bool ready = atomic_load(&call->admin->ready);
+    const struct cg_admin_world *world = &call->admin->world;
+    bool serves = atomic_load(&call->admin->ready);
+    bool ready = serves && (!world->settings->warm_ready || world->is_warm(world->owner));
     json_t *object = json_object();
-    json_object_set_new(object, "status", json_string(ready ? "ok" : "starting or draining"));
+    json_object_set_new(object, "status",
+                        json_string(ready    ? "ok"
+                                    : serves ? "warming"
+                                             : "starting or draining"));
     cg_admin_answer(call->request, ready ? 200 : 503, object);
 }

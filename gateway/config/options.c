@@ -60,6 +60,7 @@ bool cg_option_is_scalar(const struct cg_option *option)
     case CG_OPTION_UPSTREAMS:
     case CG_OPTION_RULES:
     case CG_OPTION_IDENTITY:
+    case CG_OPTION_WARM:
         return false;
     case CG_OPTION_BOOL:
     case CG_OPTION_NUMBER:
@@ -95,6 +96,7 @@ const char *cg_option_type_name(enum cg_option_type type)
         [CG_OPTION_UPSTREAMS] = "map",
         [CG_OPTION_RULES] = "files or globs",
         [CG_OPTION_IDENTITY] = "list or map",
+        [CG_OPTION_WARM] = "list of URLs or maps",
     };
     return names[type];
 }
@@ -278,6 +280,7 @@ bool cg_option_read(const struct cg_option *option, const struct cg_node *node, 
     case CG_OPTION_UPSTREAMS:
     case CG_OPTION_RULES:
     case CG_OPTION_IDENTITY:
+    case CG_OPTION_WARM:
         break;
     }
     CG_UNREACHABLE();

@@ -34,6 +34,7 @@ enum cg_option_type {
     CG_OPTION_UPSTREAMS,
     CG_OPTION_RULES,
     CG_OPTION_IDENTITY,
+    CG_OPTION_WARM,
 };
 
 struct cg_option {

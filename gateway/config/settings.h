@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cachegate/fields.h"
 #include "cachegate/ruleset.h"
 #include "cachegate/str.h"
 
@@ -55,7 +56,14 @@ struct cg_upstream_settings {
     uint32_t keepalive_max;    /* idle connections kept per thread */
     uint32_t keepalive_ms;     /* how long one may idle */
     uint32_t connections_max;  /* per thread; more requests queue */
+    uint32_t concurrency_max;  /* cacheable reads over all threads; 0: no bound */
     uint32_t head_bytes_max;   /* of an answer's header section */
+};
+
+/* What is asked for at the start (request/warm.h). */
+struct cg_warm_settings {
+    struct cg_str scheme, authority, target;
+    struct cg_fields fields;
 };
 
 struct cg_limits {
@@ -69,7 +77,9 @@ struct cg_limits {
     uint32_t purge_instances_max; /* of one write; more widen */
     size_t flight_buffer;         /* unsent bytes per fetch before the upstream is paused */
     uint32_t flight_waiters_max;
-    uint32_t flight_wait_ms;     /* how long a request waits for another's fetch */
+    uint32_t flight_wait_ms; /* how long a request waits for another's fetch */
+    uint32_t flight_takeovers_max;
+    uint32_t flight_claim_ms;    /* how long a claim to fetch lives unless renewed */
     uint32_t write_hold_ms;      /* how long a write of unknown outcome keeps its instances busy */
     uint32_t write_mark_ms;      /* how long a mark lives unless renewed */
     uint32_t outage_fetches_max; /* per upstream, over all threads: reads while the store is away */
@@ -117,8 +127,13 @@ struct cg_settings {
     struct cg_secret secret_previous; /* the other one of a rotation, when there is one */
     bool secret_previous_given;
     struct cg_limits limits;
+    struct cg_warm_settings *warm;
+    size_t warm_count;
+    uint32_t warm_concurrency;
+    bool warm_ready; /* /readyz waits for it */
     char *log_level; /* error, warn, info, debug */
     bool log_requests;
+    bool cache_status_key;
     uint32_t drain_timeout_ms;
     char *via;                  /* our pseudonym in Via and Cache-Status: "cachegate" */
     struct cg_ruleset *ruleset; /* owned; never NULL */

@@ -12,6 +12,7 @@ enum {
     CG_LISTENERS_MAX = 64,
     CG_UPSTREAMS_MAX = 256,
     CG_SECRET_FILE_BYTES_MAX = 4096,
+    CG_WARM_MAX = 10000,
 };
 
 struct cg_settings_build {
@@ -53,9 +54,11 @@ struct cg_node cg_settings_nowhere(const struct cg_settings_build *build, const 
 /* ---- settings_names.c: names that nobody knows ---- */
 void cg_settings_check_names(const struct cg_settings_build *build);
 
-/* ---- settings_listen.c, settings_upstream.c, settings_secret.c, settings_rules.c ---- */
+/* ---- settings_listen.c, settings_upstream.c, settings_secret.c, settings_rules.c, settings_warm.c
+ * ---- */
 void cg_settings_read_listeners(const struct cg_settings_build *build);
 void cg_settings_read_admin(const struct cg_settings_build *build);
+void cg_settings_read_warm(const struct cg_settings_build *build);
 void cg_settings_read_upstreams(const struct cg_settings_build *build);
 void cg_settings_read_secrets(const struct cg_settings_build *build);
 void cg_settings_read_rules(const struct cg_settings_build *build);

@@ -68,7 +68,8 @@ struct cg_server {
     struct cg_worker *workers;
     size_t worker_count;
     _Atomic size_t connection_count; /* over all threads */
-    pthread_mutex_t lock;            /* for `changed`, and held while orders are sent */
+    atomic_bool warm;
+    pthread_mutex_t lock; /* for `changed`, and held while orders are sent */
     pthread_cond_t changed;
 };
 
@@ -99,7 +100,9 @@ struct cg_worker {
     h2o_multithread_receiver_t receiver; /* only to wake the loop */
     struct cg_clock *clock;              /* owned */
     struct cg_machine machine;
-    struct cg_door *doors; /* owned */
+    struct cg_warm_wish *wishes; /* owned; of the first thread */
+    struct cg_warm *warm;        /* owned; of the first thread, where anything is warmed */
+    struct cg_door *doors;       /* owned */
     size_t door_count;
     h2o_linklist_t connections;
     size_t connection_count;

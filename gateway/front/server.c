@@ -190,6 +190,11 @@ unsigned cg_server_loops_alive(const struct cg_server *server, uint32_t within_m
     return alive;
 }
 
+bool cg_server_is_warm(const struct cg_server *server)
+{
+    return atomic_load(&server->warm);
+}
+
 unsigned cg_server_threads(const struct cg_server *server)
 {
     return (unsigned)server->worker_count;

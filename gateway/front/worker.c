@@ -6,6 +6,7 @@
 #include "cachegate/assert.h"
 #include "cachegate/seal.h"
 #include "gateway/net/lookup.h"
+#include "gateway/request/warm.h"
 
 #include <h2o/http1.h>
 #include <h2o/http2.h>
@@ -118,6 +119,8 @@ static void open_machine(struct cg_worker *worker)
                    .flight_buffer = limits->flight_buffer,
                    .flight_waiters_max = limits->flight_waiters_max,
                    .flight_wait_ms = limits->flight_wait_ms,
+                   .flight_takeovers_max = limits->flight_takeovers_max,
+                   .flight_claim_ms = limits->flight_claim_ms,
                    .write_hold_ms = limits->write_hold_ms,
                    .write_mark_ms = limits->write_mark_ms,
                    .outage_fetches_max = share_of(worker, limits->outage_fetches_max),
@@ -130,6 +133,7 @@ static void open_machine(struct cg_worker *worker)
         .via = cg_str_from(settings->via),
         .admin_token = settings->admin_token,
         .log_requests = settings->log_requests,
+        .shows_keys = settings->cache_status_key,
     };
     machine->sealer = cg_sealer_create(
         &settings->secret, settings->secret_previous_given ? &settings->secret_previous : NULL);
@@ -139,6 +143,35 @@ static void open_machine(struct cg_worker *worker)
         server->hooks.origin_open(server->hooks.owner, &worker->context, worker->clock);
     draw_random(machine->writer_seed, sizeof(machine->writer_seed));
     cg_machine_init(machine);
+    for (size_t i = 0; i < settings->upstream_count; i++)
+        if (settings->upstreams[i].concurrency_max > 0)
+            cg_machine_cap(machine, i, share_of(worker, settings->upstreams[i].concurrency_max));
+}
+
+static void on_warm(void *owner)
+{
+    struct cg_worker *worker = owner;
+    atomic_store(&worker->server->warm, true);
+}
+
+/* The first thread asks for all: what is stored is there for the others too. */
+static void open_warm(struct cg_worker *worker)
+{
+    const struct cg_settings *settings = worker->server->settings;
+    if (worker != worker->server->workers)
+        return;
+    if (settings->warm_count == 0) {
+        on_warm(worker);
+        return;
+    }
+    worker->wishes = calloc(settings->warm_count, sizeof(*worker->wishes));
+    CG_ASSERT(worker->wishes != NULL);
+    for (size_t i = 0; i < settings->warm_count; i++)
+        worker->wishes[i] =
+            (struct cg_warm_wish){settings->warm[i].scheme, settings->warm[i].authority,
+                                  settings->warm[i].target, settings->warm[i].fields};
+    worker->warm = cg_warm_create(&worker->machine, worker->wishes, settings->warm_count,
+                                  settings->warm_concurrency, on_warm, worker);
 }
 
 static void open_worker(struct cg_worker *worker)
@@ -150,6 +183,7 @@ static void open_worker(struct cg_worker *worker)
         (h2o_accept_ctx_t){.ctx = &worker->context, .hosts = server->configuration.hosts};
     worker->clock = cg_clock_create();
     open_machine(worker);
+    open_warm(worker);
     size_t index = (size_t)(worker - server->workers), door = 0;
     for (size_t i = 0; i < server->listener_count; i++)
         for (size_t j = 0; j < server->listeners[i].address_count; j++)
@@ -186,6 +220,7 @@ static bool cut_everything(struct cg_worker *worker)
 {
     int64_t started_ms = cg_clock_monotonic_ms();
     close_doors(worker);
+    cg_warm_stop(worker->warm);
     worker->tick_ms = 25;
     cg_timer_arm(worker->clock, &worker->tick, worker->tick_ms);
     h2o_linklist_t *next;
@@ -210,6 +245,8 @@ static void close_worker(struct cg_worker *worker)
     cg_machine_fini(&worker->machine);
     hooks->origin_close(hooks->owner, worker->machine.origin);
     hooks->store_close(hooks->owner, worker->machine.store);
+    worker->warm = cg_warm_destroy(worker->warm); /* to which the store could have answered */
+    free(worker->wishes);
     worker->machine.sealer = cg_sealer_destroy(worker->machine.sealer);
     if (worker->date != NULL)
         h2o_mem_release_shared(worker->date);
@@ -255,6 +292,7 @@ static void start_drain(struct cg_worker *worker)
     worker->draining = true;
     worker->drain_started_ms = cg_clock_monotonic_ms();
     close_doors(worker);
+    cg_warm_stop(worker->warm);
     /* Answers of HTTP/1.1 say `Connection: close` from now on, and HTTP/2 the first GOAWAY. What
      * libh2o would do a second later is done better by cg_guard_drain. */
     h2o_context_request_shutdown(&worker->context);

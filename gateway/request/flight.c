@@ -46,7 +46,7 @@ struct cg_flight *cg_flight_create(struct cg_request *founder, bool may_store, s
     flight->magic = CG_FLIGHT_MAGIC;
     flight->references = 1;
     flight->machine = machine;
-    flight->step = CG_FLIGHT_enter;
+    flight->step = may_store ? CG_FLIGHT_prepare : CG_FLIGHT_enter;
     flight->founder = cg_request_ref(founder);
     flight->may_store = may_store;
     flight->sharing = may_store ? CG_SHARING_VERSIONS : CG_SHARING_NOBODY;
@@ -81,6 +81,7 @@ static void destroy(struct cg_flight *flight)
 {
     CG_ASSERT(flight->waiters == NULL && flight->exchange == NULL && !flight->listed);
     CG_ASSERT(flight->ticket.state == CG_LANE_OUTSIDE && !flight->queue_timer.armed);
+    CG_ASSERT(!flight->leads && !flight->waits && !flight->claim_timer.armed);
     cg_buf_fini(&flight->body);
     cg_arena_fini(&flight->arena);
     flight->machine->live--;
@@ -159,16 +160,16 @@ static size_t bucket_of(const struct cg_key *key)
 
 static bool same_versions(const struct cg_flight *flight, const struct cg_request *request)
 {
-    return flight->founder->plan.instance_count == request->plan.instance_count &&
+    return flight->founder->plan.watched_count == request->plan.watched_count &&
            cg_versions_same(flight->versions, request->view.versions,
-                            request->plan.instance_count) &&
+                            request->plan.watched_count) &&
            cg_epoch_eq(flight->epoch, request->view.epoch) && flight->kept;
 }
 
 /*
  * Nobody who comes after a write may join a fetch from before it: only equal, concrete versions and
- * an equal epoch share, or a fetch that is yet to be sent. The canonical request is compared, not
- * its hash (CONSISTENCY row 2); it names the identity too.
+ * an equal epoch share, or a fetch that is yet to be sent, whatever it is stored under. The
+ * canonical request is compared, not its hash (CONSISTENCY row 2); it names the identity too.
  */
 static bool joinable(const struct cg_flight *flight, const struct cg_request *request,
                      enum cg_sharing sharing)
@@ -179,8 +180,9 @@ static bool joinable(const struct cg_flight *flight, const struct cg_request *re
         !cg_str_eq(founder->variant, request->variant) ||
         flight->waiter_count >= flight->machine->limits.flight_waiters_max)
         return false;
-    return sharing == CG_SHARING_UNSENT ? flight->step == CG_FLIGHT_queue
-                                        : same_versions(flight, request);
+    if (sharing == CG_SHARING_UNSENT)
+        return flight->step == CG_FLIGHT_queue;
+    return !flight->sought || same_versions(flight, request);
 }
 
 struct cg_flight *cg_flight_find(const struct cg_request *request, enum cg_sharing sharing)
@@ -218,6 +220,9 @@ void cg_flight_delist(struct cg_flight *flight)
 void cg_flight_join(struct cg_flight *flight, struct cg_request *request)
 {
     CG_ASSERT(request->flight == NULL);
+    /* Who read other versions came after a purge, and must not get what stood before it. */
+    if (!same_versions(flight, request))
+        flight->asks_for_whole = true;
     request->flight = cg_flight_ref(flight);
     request->offset = 0;
     request->previous_waiter = NULL;

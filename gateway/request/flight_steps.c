@@ -1,6 +1,7 @@
 /*
  * The life of a fetch, in order.
  */
+#include "cachegate/groups.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 #include "gateway/request/machine.h"
@@ -58,7 +59,8 @@ enum cg_step_result cg_flight_step_enter(struct cg_flight *flight)
         cg_flight_go(flight, CG_FLIGHT_ask);
         return CG_CONTINUE;
     case CG_LANE_QUEUED:
-        cg_count(machine->sheet, CG_METRIC_OUTAGE_QUEUED, 1);
+        cg_count(machine->sheet,
+                 flight->capped ? CG_METRIC_FETCHES_QUEUED : CG_METRIC_OUTAGE_QUEUED, 1);
         cg_timer_arm(machine->clock, &flight->queue_timer, machine->limits.outage_wait_ms);
         cg_flight_go(flight, CG_FLIGHT_queue);
         return CG_WAIT;
@@ -99,12 +101,14 @@ enum cg_step_result cg_flight_step_ask(struct cg_flight *flight)
     cg_flight_go(flight, CG_FLIGHT_await_head);
     if (flight->sharing == CG_SHARING_UNSENT)
         cg_flight_delist(flight);
+    flight->sought = true;
     flight->asked_at_ms = cg_now_ms(machine->clock);
     if (!cg_forward_fields(&founder->plan, facts, machine->via, &founder->arena,
                            &flight->forwarded)) {
         fail(flight, CG_ORIGIN_BAD_ANSWER, CG_STR("the request has too many fields to forward"));
         return CG_CONTINUE;
     }
+    cg_flight_ask_about_entry(flight);
     flight->asked = (struct cg_origin_request){
         .upstream = founder->plan.upstream,
         .method = facts->method,
@@ -128,7 +132,7 @@ static bool nobody_needs(const struct cg_flight *flight)
         return false;
     if (!flight->has_head)
         return !flight->may_store;
-    return !flight->storable.store || !flight->kept;
+    return (!flight->storable.store && !flight->storable.store_expired) || !flight->kept;
 }
 
 static enum cg_step_result give_up(struct cg_flight *flight)
@@ -146,21 +150,28 @@ static void judge(struct cg_flight *flight)
         return;
     cg_storable_of(&founder->plan, founder->facts, flight->status, &flight->fields,
                    flight->asked_at_ms, flight->head_at_ms, &founder->arena, &flight->storable);
-    if (flight->may_store && flight->storable.store && flight->has_length &&
-        flight->content_length > flight->keep_max) {
-        flight->storable.store = false;
+    if (flight->may_store && (flight->storable.store || flight->storable.store_expired) &&
+        flight->has_length && flight->content_length > flight->keep_max) {
+        flight->storable.store = flight->storable.store_expired = false;
         flight->storable.reason = CG_REASON_TOO_LARGE;
     }
+    if (flight->may_store && !cg_flight_find_groups(flight)) {
+        flight->storable.store = flight->storable.store_expired = false;
+        flight->storable.reason = CG_REASON_TOO_COMPLEX;
+    }
     flight->shareable = flight->storable.store;
-    if (flight->storable.store) {
+    bool keeps = flight->storable.store || (flight->may_store && flight->storable.store_expired);
+    if (keeps) {
         flight->signature =
             cg_vary_signature(flight->storable.vary, founder->facts->fields, &founder->arena);
     } else {
         flight->kept = false;
-        cg_flight_delist(flight);
     }
+    if (!flight->shareable)
+        cg_flight_delist(flight);
     if (!flight->may_store) {
         flight->storable.store = false;
+        flight->storable.store_expired = false;
         flight->storable.reason = CG_REASON_NOT_STORABLE;
     }
 }
@@ -168,7 +179,10 @@ static void judge(struct cg_flight *flight)
 enum cg_step_result cg_flight_step_await_head(struct cg_flight *flight)
 {
     if (flight->has_head) {
+        if (!cg_flight_take_validation(flight))
+            return cg_flight_ask_again(flight);
         judge(flight);
+        cg_flight_learn_from_head(flight);
         cg_flight_go(flight, CG_FLIGHT_refused);
         return CG_CONTINUE;
     }
@@ -179,6 +193,8 @@ enum cg_step_result cg_flight_step_await_head(struct cg_flight *flight)
     cg_flight_go(flight, CG_FLIGHT_store);
     return CG_CONTINUE;
 }
+
+static void mark_unshared(struct cg_flight *flight);
 
 static void on_refusal_purged(void *owner, enum cg_store_result result)
 {
@@ -196,6 +212,8 @@ enum cg_step_result cg_flight_step_refused(struct cg_flight *flight)
     struct cg_request *founder = flight->founder;
     struct cg_purge_set set = {0};
     cg_flight_go(flight, CG_FLIGHT_body);
+    if (flight->may_store && !flight->storable.store && !flight->storable.store_expired)
+        mark_unshared(flight);
     if (flight->status != 401 && flight->status != 403)
         return CG_CONTINUE;
     cg_purge_on_refusal(machine->ruleset, &founder->plan, flight->status, &founder->arena, &set);
@@ -213,15 +231,20 @@ static void stop_keeping(struct cg_flight *flight)
 {
     flight->kept = false;
     cg_flight_delist(flight);
+    flight->storable.store_expired = false;
     if (flight->storable.store) {
         flight->storable.store = false;
         flight->shareable = false;
         flight->storable.reason = CG_REASON_TOO_LARGE;
+        mark_unshared(flight);
+        cg_flight_disclaim(flight);
     }
 }
 
 enum cg_step_result cg_flight_step_body(struct cg_flight *flight)
 {
+    if (!flight->head_ready && !flight->shareable)
+        cg_flight_disclaim(flight);
     flight->head_ready = true;
     if (nobody_needs(flight))
         return give_up(flight);
@@ -240,18 +263,27 @@ enum cg_step_result cg_flight_step_body(struct cg_flight *flight)
 
 /* ---- storing ---- */
 
+static void end_fill(struct cg_flight *flight)
+{
+    CG_ASSERT(flight->fills > 0);
+    flight->fills--;
+    cg_flight_disclaim(flight);
+    cg_flight_unref(flight);
+}
+
 static void on_filled(void *owner, enum cg_store_result result)
 {
     struct cg_flight *flight = cg_flight_of(owner);
     struct cg_machine *machine = flight->machine;
     if (result == CG_STORE_OK) {
+        flight->stored = flight->shareable;
         cg_count(machine->sheet, CG_METRIC_SETS, 1);
         cg_count_route(machine->sheet, flight->founder->plan.route->index, CG_ROUTE_SETS);
     } else {
         cg_count(machine->sheet, CG_METRIC_STORE_ERRORS, 1);
         cg_count_reason(machine->sheet, CG_REASON_STORE_REFUSED);
     }
-    cg_flight_unref(flight);
+    end_fill(flight);
 }
 
 static void on_marker_filled(void *owner, enum cg_store_result result)
@@ -259,7 +291,7 @@ static void on_marker_filled(void *owner, enum cg_store_result result)
     struct cg_flight *flight = cg_flight_of(owner);
     if (result != CG_STORE_OK)
         cg_count(flight->machine->sheet, CG_METRIC_STORE_ERRORS, 1);
-    cg_flight_unref(flight);
+    end_fill(flight);
 }
 
 /* Takes the encoded entry; a salt of its own for each. */
@@ -275,26 +307,73 @@ static struct cg_blob *seal(struct cg_flight *flight, struct cg_blob *encoded)
 }
 
 static void fill(struct cg_flight *flight, const struct cg_key *key, const struct cg_entry *entry,
-                 cg_store_done_fn answer)
+                 uint64_t after_ms, cg_store_done_fn answer)
 {
     struct cg_store *store = flight->store;
-    uint64_t windows_ms = entry->stale_while_revalidate_ms > entry->stale_if_error_ms
-                              ? entry->stale_while_revalidate_ms
-                              : entry->stale_if_error_ms;
     struct cg_blob *blob = cg_entry_encode(entry);
     if (store->port->seals)
         blob = seal(flight, blob);
     cg_flight_ref(flight);
-    store->port->fill(store, key, blob, entry->lifetime_ms + windows_ms, answer, flight);
+    flight->fills++;
+    store->port->fill(store, key, blob, entry->lifetime_ms + after_ms, answer, flight);
     cg_blob_unref(blob);
+}
+
+static void name_versions(const struct cg_flight *flight, struct cg_entry *entry)
+{
+    const struct cg_plan *plan = &flight->founder->plan;
+    entry->epoch = flight->epoch;
+    entry->instance_count = plan->instance_count;
+    entry->route = plan->route->index;
+    for (size_t i = 0; i < plan->instance_count; i++) {
+        entry->instances[i] = plan->instances[i];
+        entry->tokens[i] = flight->versions[i].token;
+    }
+}
+
+/*
+ * Hit-for-miss: for a while nobody waits for what cannot be shared. Not after an error, which may
+ * be over at once and is no time to send everybody; nor after a refusal, which purges.
+ */
+static void mark_unshared(struct cg_flight *flight)
+{
+    struct cg_request *founder = flight->founder;
+    const struct cg_route *route = founder->plan.route;
+    if (flight->sharing != CG_SHARING_VERSIONS || founder->alone || !flight->may_store ||
+        flight->status >= 500 || flight->status == 401 || flight->status == 403 ||
+        route->hit_for_miss_ms == 0)
+        return;
+    struct cg_entry marker = {
+        .kind = CG_ENTRY_PASS,
+        .canonical = founder->plan.canonical,
+        .variant = founder->variant,
+        .stored_at_ms = flight->head_at_ms,
+        .lifetime_ms = route->hit_for_miss_ms,
+    };
+    name_versions(flight, &marker);
+    fill(flight, &founder->variant_key, &marker, 0, on_marker_filled);
+}
+
+/* The clock may be set meanwhile. */
+static uint32_t cost_ms_of(const struct cg_flight *flight)
+{
+    int64_t cost_ms = flight->head_at_ms - flight->asked_at_ms;
+    return cost_ms < 0 ? 0 : cost_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)cost_ms;
+}
+
+void cg_flight_fill(struct cg_flight *flight, const struct cg_key *key,
+                    const struct cg_entry *entry, uint64_t after_ms)
+{
+    fill(flight, key, entry, after_ms, on_filled);
 }
 
 /* Under the versions that were read before the fetch: a purge in between makes it dead on arrival.
  */
-static void put_in_store(struct cg_flight *flight)
+void cg_flight_put_in_store(struct cg_flight *flight)
 {
     const struct cg_plan *plan = &flight->founder->plan;
     const struct cg_storable *storable = &flight->storable;
+    uint64_t after_ms = cg_storable_after_ms(storable);
     struct cg_entry entry = {
         .kind = CG_ENTRY_ANSWER,
         .canonical = plan->canonical,
@@ -305,17 +384,15 @@ static void put_in_store(struct cg_flight *flight)
         .stale_while_revalidate_ms = storable->stale_while_revalidate_ms,
         .stale_if_error_ms = storable->stale_if_error_ms,
         .must_revalidate = storable->must_revalidate,
-        .epoch = flight->epoch,
-        .instance_count = plan->instance_count,
-        .route = plan->route->index,
+        .cost_ms = cost_ms_of(flight),
         .status = flight->status,
         .body = cg_buf_str(&flight->body),
     };
-    for (size_t i = 0; i < plan->instance_count; i++) {
-        entry.instances[i] = plan->instances[i];
-        entry.tokens[i] = flight->versions[i].token;
-    }
-    if (!cg_stored_fields(&flight->fields, &flight->arena, &entry.fields))
+    name_versions(flight, &entry);
+    if (!cg_stored_fields_on(plan->route, &flight->fields, &flight->arena, &entry.fields) ||
+        (flight->group_count > 0 &&
+         !cg_group_note_add(flight->groups, flight->group_versions, flight->group_count,
+                            &flight->arena, &entry.fields)))
         return;
     const struct cg_key *key = &plan->key; /* borrowed by the store until it has answered */
     if (!cg_str_empty(storable->vary)) {
@@ -325,13 +402,13 @@ static void put_in_store(struct cg_flight *flight)
         marker.vary = storable->vary;
         marker.fields.count = 0;
         marker.body = CG_STR("");
-        fill(flight, key, &marker, on_marker_filled);
+        fill(flight, key, &marker, after_ms, on_marker_filled);
         cg_key_of(&flight->machine->ruleset->keys, plan->canonical, flight->signature,
                   &flight->variant_key);
         flight->variant_key.route = plan->key.route;
         key = &flight->variant_key;
     }
-    fill(flight, key, &entry, on_filled);
+    fill(flight, key, &entry, after_ms, on_filled);
 }
 
 enum cg_step_result cg_flight_step_store(struct cg_flight *flight)
@@ -348,8 +425,12 @@ enum cg_step_result cg_flight_step_store(struct cg_flight *flight)
                    held == 0 ? "" : " more since the last such line)");
         return CG_CONTINUE;
     }
-    if (flight->storable.store && flight->kept)
-        put_in_store(flight);
+    if ((!flight->storable.store && !flight->storable.store_expired) || !flight->kept)
+        return CG_CONTINUE;
+    if (flight->group_count > 0)
+        cg_flight_go(flight, CG_FLIGHT_groups);
+    else
+        cg_flight_put_in_store(flight);
     return CG_CONTINUE;
 }
 
@@ -361,6 +442,7 @@ enum cg_step_result cg_flight_step_done(struct cg_flight *flight)
     flight->finished = true;
     leave_lane(flight);
     cg_flight_delist(flight);
+    cg_flight_disclaim(flight);
     cg_flight_notify(flight);
     cg_flight_unref(flight);
     return CG_WAIT;

@@ -16,9 +16,11 @@
 
 #include "cachegate/assert.h"
 #include "cachegate/buf.h"
+#include "cachegate/delivery.h"
 #include "cachegate/purge.h"
 #include "cachegate/seal.h"
 #include "cachegate/verdict.h"
+#include "cachegate/wishes.h"
 #include "gateway/request/request.h"
 
 enum {
@@ -33,41 +35,50 @@ enum cg_step_result { CG_CONTINUE, CG_WAIT };
 
 /* One client's way, in reading order. */
 #define CG_REQUEST_STEPS(STEP)                                                                     \
-    STEP(receive)          /* classify */                                                          \
-    STEP(lookup)           /* ask the store for entry and versions */                              \
-    STEP(looked_up)        /* verdict */                                                           \
-    STEP(prepare)          /* create the versions that are absent */                               \
-    STEP(prepared)         /* all current? */                                                      \
-    STEP(join)             /* share a flight, or found one */                                      \
-    STEP(forward)          /* found one that nobody shares */                                      \
-    STEP(await_head)       /* until the flight has a head, or failed */                            \
-    STEP(stream)           /* body, piece by piece */                                              \
-    STEP(deliver_hit)      /* a stored answer */                                                   \
-    STEP(write_mark)       /* what the write will touch becomes busy */                            \
-    STEP(write_marked)     /* the write goes out */                                                \
-    STEP(write_refused)    /* … or not: the store could not be told of it */                     \
-    STEP(write_answer)     /* until it is known what to purge */                                   \
-    STEP(write_early)      /* the unmarked part, before the head is released */                    \
+    STEP(receive)        /* classify */                                                            \
+    STEP(lookup)         /* ask the store for entry and versions */                                \
+    STEP(looked_up)      /* verdict */                                                             \
+    STEP(group_versions) /* of the groups that the entry names */                                  \
+    STEP(group_verdict)                                                                            \
+    STEP(join)          /* share a flight, or found one */                                         \
+    STEP(forward)       /* found one that nobody shares */                                         \
+    STEP(await_head)    /* until the flight has a head, or failed */                               \
+    STEP(stream)        /* body, piece by piece */                                                 \
+    STEP(deliver_hit)   /* a stored answer */                                                      \
+    STEP(deliver_parts) /* … in several parts */                                                 \
+    STEP(write_mark)    /* what the write will touch becomes busy */                               \
+    STEP(write_marked)  /* the write goes out */                                                   \
+    STEP(write_refused) /* … or not: the store could not be told of it */                        \
+    STEP(write_answer)  /* until it is known what to purge */                                      \
+    STEP(write_early)   /* the unmarked part, before the head is released */                       \
+    STEP(write_early_purge)                                                                        \
     STEP(write_hold_early) /* while what was to be purged is not */                                \
     STEP(write_begin)      /* the head */                                                          \
     STEP(write_stream)     /* the body but its last byte */                                        \
     STEP(write_settle)     /* the upstream is done: purge, end the marks */                        \
-    STEP(write_hold)       /* while what was to be purged is not */                                \
-    STEP(write_end)        /* the rest is released */                                              \
-    STEP(purge_method)     /* PURGE on the traffic port */                                         \
+    STEP(write_settle_purge)                                                                       \
+    STEP(write_hold)   /* while what was to be purged is not */                                    \
+    STEP(write_end)    /* the rest is released */                                                  \
+    STEP(purge_method) /* PURGE on the traffic port */                                             \
     STEP(purged)                                                                                   \
     STEP(await_client) /* everything was sent */                                                   \
     STEP(finished)
 
 /* One fetch. */
 #define CG_FLIGHT_STEPS(STEP)                                                                      \
-    STEP(enter) /* take a place, where the upstream is spared */                                   \
-    STEP(queue) /* … or wait for one */                                                          \
-    STEP(ask)   /* start the exchange */                                                           \
+    STEP(prepare)  /* create the versions that are absent, and claim the fetch */                  \
+    STEP(prepared) /* all current, and ours to fetch? */                                           \
+    STEP(wait)     /* … somebody else does */                                                    \
+    STEP(enter)    /* take a place, where the upstream is spared */                                \
+    STEP(queue)    /* … or wait for one */                                                       \
+    STEP(ask)      /* start the exchange */                                                        \
     STEP(await_head)                                                                               \
     STEP(refused) /* 401 and 403 purge */                                                          \
     STEP(body)                                                                                     \
     STEP(store)                                                                                    \
+    STEP(groups)        /* the versions of what the answer names */                                \
+    STEP(group_counter) /* … and whether any was purged since it was asked for */                \
+    STEP(group_store)                                                                              \
     STEP(done)
 
 enum cg_request_step {
@@ -87,6 +98,23 @@ enum cg_sharing {
     CG_SHARING_VERSIONS, /* whoever read the same concrete versions */
     CG_SHARING_UNSENT,   /* nothing is known of versions: until its request is sent, anybody with
                             the same request (CONSISTENCY row 2) */
+};
+
+/* Why a flight that was never asked for ended; its waiters go on without it. */
+enum cg_dissolved {
+    CG_DISSOLVED_NOT,
+    CG_DISSOLVED_LOOK_AGAIN, /* somebody else fetched, or gave up */
+    CG_DISSOLVED_BUSY,       /* a write is in flight */
+    CG_DISSOLVED_OUTAGE,     /* the store does not answer */
+};
+
+/* The groups that a stored answer depends on. */
+struct cg_group_check {
+    struct cg_instance instances[CG_INSTANCES_MAX];
+    struct cg_token tokens[CG_INSTANCES_MAX];
+    size_t count;
+    enum cg_store_result result;
+    bool hold;
 };
 
 struct cg_flight;
@@ -121,8 +149,13 @@ struct cg_request {
     struct cg_key variant_key;
     struct cg_verdict verdict;
     enum cg_reason reason;
+    bool speaks_to_caches;             /* has conditions, a range, or wishes */
+    struct cg_wishes wishes;           /* … as far as the route honours them */
+    struct cg_range_plan *delivery;    /* in the arena: what of `entry` is sent; NULL: all */
+    size_t parts_sent;                 /* of the delivery: a text and some content each */
     bool stale_at_hand;                /* `entry` may be served if the upstream fails */
     enum cg_store_result store_result; /* the worst of the answers awaited */
+    struct cg_group_check *groups;     /* in the arena; NULL: of none that is known */
 
     struct cg_flight *flight; /* owned reference, as a waiter */
     struct cg_request *next_waiter, *previous_waiter;
@@ -130,6 +163,9 @@ struct cg_request {
     bool collapsed;        /* waits for a flight that somebody else founded */
     bool in_outage;        /* the store did not answer: what it fetches takes a place in a lane */
     bool alone;            /* left a flight that could not be shared: joins no other */
+    bool missed;           /* was counted as a miss */
+    bool looked_again;     /* after it was woken, or found that somebody had just stored it */
+    unsigned takeovers;    /* how often it tried in the place of one that failed */
     uint64_t offset;       /* how much of the flight's body was taken */
     struct cg_buf sending; /* owned: the piece the client is taking */
 
@@ -140,9 +176,10 @@ struct cg_request {
     struct cg_writer holder;    /* … and held after an unknown outcome */
     struct cg_purge_set intent; /* what was marked */
     struct cg_purge_set after;  /* what is purged */
-    int64_t mark_deadline_ms;   /* of the mark that was sent last … */
-    int64_t marked_until_ms;    /* … and of the last that was acknowledged */
-    int64_t answered_at_ms;     /* when the upstream was done */
+    enum cg_store_result counter_result;
+    int64_t mark_deadline_ms; /* of the mark that was sent last … */
+    int64_t marked_until_ms;  /* … and of the last that was acknowledged */
+    int64_t answered_at_ms;   /* when the upstream was done */
     bool release_failed;
     int64_t patience_ends_ms; /* of holding its answer; 0: it was not held */
     bool hold_due;            /* time to try the purge again */
@@ -163,6 +200,7 @@ struct cg_flight {
     struct cg_request *founder; /* owned reference: facts and plan */
     bool may_store;             /* intent, before the answer is known */
     bool outlives_waiters;      /* a write, or a refresh */
+    bool refreshes;
     enum cg_sharing sharing;
     bool listed;                                  /* others may join, as `sharing` says */
     struct cg_version versions[CG_INSTANCES_MAX]; /* read before the fetch */
@@ -170,9 +208,25 @@ struct cg_flight {
     struct cg_store *store;        /* where it is filled */
     struct cg_flight *next_listed; /* in its bucket */
 
+    /* Who fetches, of all threads and gateways (claims.h). */
+    struct cg_claims *claims; /* NULL: it does not ask */
+    struct cg_claim claim;
+    struct cg_claim_answer claimed; /* as was answered last */
+    bool leads;                     /* the claim is ours, and was not ended yet */
+    bool waits;                     /* it is somebody else's, and we are to be woken */
+    bool woken_by_claim;            /* … and were, or its life is over */
+    bool claimed_twice;             /* the first time without knowing the versions */
+    struct cg_timer claim_timer;    /* when it is to be renewed, or may be tried again */
+    unsigned fills;                 /* not answered yet */
+    bool stored;                    /* the answer is in the store */
+    enum cg_store_result prepared;
+    bool sought; /* the upstream was asked */
+    enum cg_dissolved dissolved;
+
     struct cg_lane *lane; /* NULL: it needs no place */
     struct cg_lane_ticket ticket;
     struct cg_timer queue_timer;
+    bool capped;     /* the lane is the upstream's own, not an outage's */
     bool queue_over; /* it has waited long enough */
     bool crowded;    /* it got no place */
 
@@ -189,7 +243,11 @@ struct cg_flight {
     bool has_length, no_body;
     uint64_t content_length;
     struct cg_storable storable;
-    bool shareable;            /* the answer is fit for others than the founder */
+    bool shareable;             /* the answer is fit for others than the founder */
+    struct cg_instance *groups; /* that the answer names; in the arena */
+    struct cg_version *group_versions;
+    size_t group_count;
+    bool groups_hold;
     struct cg_str signature;   /* of the founder's values for storable.vary */
     struct cg_key variant_key; /* … and the key of that variant */
 
@@ -199,7 +257,10 @@ struct cg_flight {
     bool kept;       /* so far it is whole from its start */
     bool ended;
     enum cg_origin_outcome outcome;
-    bool sent; /* some byte of the request left */
+    bool sent;           /* some byte of the request left */
+    bool validates;      /* asks about the founder's entry */
+    bool confirmed;      /* … and the origin stands by it: fields are merged, the body is ours */
+    bool asks_for_whole; /* … or answered about another one, or not all who wait may have it */
     struct cg_str detail;
 
     struct cg_request *waiters; /* list, no order promised */
@@ -229,10 +290,17 @@ const uint8_t *cg_request_owner(const struct cg_request *request);
 void cg_request_keep(struct cg_request *request);
 const char *cg_request_step_name(enum cg_request_step step);
 
-/* ---- request_steps.c, request_write.c: one function per step ---- */
+/* ---- request_steps.c, request_join.c, request_write.c: one function per step ---- */
 #define STEP(name) enum cg_step_result cg_request_step_##name(struct cg_request *request);
 CG_REQUEST_STEPS(STEP)
 #undef STEP
+/* Forwards without storing: `reason` says why the store is not to be used. */
+enum cg_step_result cg_request_pass(struct cg_request *request, enum cg_reason reason);
+/* The same where nobody knows what is stored: the upstream would see every read, so it is spared.
+ */
+enum cg_step_result cg_request_pass_in_outage(struct cg_request *request);
+/* Fetches what is stored once more, with this request's own credentials, if nobody does. */
+void cg_request_refresh(struct cg_request *request);
 /* Records the outcome of a purge or ban. */
 void cg_request_on_done(void *owner, enum cg_store_result result);
 /* Purges of `after` what no living mark of ours covers, and its open patterns. True when anything
@@ -252,6 +320,16 @@ bool cg_request_is_heard(const struct cg_request *request);
 /* Something of what the write touched can still be read as it was before. */
 bool cg_request_unpurged(const struct cg_request *request);
 
+/* ---- request_groups.c ---- */
+/* Whether what was found is to be compared with the groups that it names. */
+bool cg_request_depends_on_groups(struct cg_request *request);
+/* Before groups of `after` are purged. True when there are any. */
+bool cg_request_move_counters(struct cg_request *request);
+/* request_steps.c: acts on the verdict. `unreadable` says why what was found is none, or ABSENT. */
+enum cg_step_result cg_request_follow_verdict(struct cg_request *request,
+                                              enum cg_store_result result,
+                                              enum cg_reason unreadable);
+
 /* ---- request_previous.c: the second look of a rotation ---- */
 /* The rules under whose keys the request is planned. */
 const struct cg_ruleset *cg_request_rules(const struct cg_request *request);
@@ -261,11 +339,30 @@ bool cg_request_look_twice(struct cg_request *request);
 /* Brings the first plan back, if there is one. */
 void cg_request_look_back(struct cg_request *request);
 
+/* ---- request_wishes.c ---- */
+/* What the client says about caches, as far as its route honours it. True: it wants nothing from
+ * the origin. */
+bool cg_request_read_wishes(struct cg_request *request);
+/* If-Match and If-Unmodified-Since are the origin's to judge (RFC 9110 13.1). */
+bool cg_request_asks_origin(struct cg_request *request);
+enum cg_step_result cg_request_refuse_unasked(struct cg_request *request);
+/* To the verdict of a lookup. */
+void cg_request_apply_wishes(struct cg_request *request);
+/* Whether the client has what the flight brings, by its conditions. */
+bool cg_request_has_it_already(const struct cg_request *request);
+
 /* ---- reply.c ---- */
+/* Says so: 304, instead of the flight's answer. */
+void cg_request_reply_not_modified(struct cg_request *request);
 /* Begins the answer that the flight brings. */
 void cg_request_begin_flight(struct cg_request *request);
-/* A whole stored answer. */
+/* What the client gets of the stored answer, by its conditions and ranges. True: several parts,
+ * which follow one by one. */
+bool cg_request_cut_entry(struct cg_request *request);
+/* The stored answer, or its head alone where parts follow. */
 void cg_request_reply_entry(struct cg_request *request);
+/* The next part. True when it was the last. */
+bool cg_request_send_part(struct cg_request *request);
 /* An answer of our own: text/plain, with Proxy-Status where `proxy_error` is given. */
 void cg_request_reply_error(struct cg_request *request, unsigned status, enum cg_reason reason,
                             struct cg_str detail, const char *proxy_error);
@@ -305,7 +402,33 @@ void cg_flight_answered(struct cg_flight *flight);
 struct cg_flight *cg_flight_of(void *owner);
 extern const struct cg_origin_events cg_flight_origin_events;
 
-/* ---- flight_steps.c ---- */
+/* ---- flight_claim.c ---- */
+/* It may be fetched for others: asks who does, where the store and the route know of that. */
+void cg_flight_claims(struct cg_flight *flight);
+/* What it brings is, or will not be, in the store: lets the others go on, as soon as no fill is
+ * under way. Idempotent. */
+void cg_flight_disclaim(struct cg_flight *flight);
+
+/* ---- flight_validate.c ---- */
+/* Adds conditions to what is forwarded, where the founder found something to ask about. */
+void cg_flight_ask_about_entry(struct cg_flight *flight);
+/* The head came. False: not to the question that was asked; cg_flight_ask_again is the next step.
+ */
+bool cg_flight_take_validation(struct cg_flight *flight);
+enum cg_step_result cg_flight_ask_again(struct cg_flight *flight);
+/* What the answer to a HEAD that missed says about the stored GET. */
+void cg_flight_learn_from_head(struct cg_flight *flight);
+
+/* ---- flight_groups.c ---- */
+/* The groups that the answer names. False: it depends on more than can be watched. */
+bool cg_flight_find_groups(struct cg_flight *flight);
+
+/* ---- flight_steps.c, flight_claim.c ---- */
+void cg_flight_put_in_store(struct cg_flight *flight);
+/* Puts an entry of the founder's into the store, for its lifetime and `after_ms`; nobody waits. The
+ * key is borrowed until the flight's end. */
+void cg_flight_fill(struct cg_flight *flight, const struct cg_key *key,
+                    const struct cg_entry *entry, uint64_t after_ms);
 #define STEP(name) enum cg_step_result cg_flight_step_##name(struct cg_flight *flight);
 CG_FLIGHT_STEPS(STEP)
 #undef STEP

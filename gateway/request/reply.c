@@ -6,6 +6,8 @@
 
 #include "gateway/request/machine.h"
 
+enum { BOUNDARY_LENGTH = 32 };
+
 /* RFC 9209 2.3 names, by outcome. */
 static const struct {
     enum cg_origin_outcome outcome;
@@ -46,21 +48,65 @@ static void end(struct cg_request *request, struct cg_str bytes)
     request->client->port->send(request->client, bytes, true);
 }
 
+/* The name in the store: a keyed digest, which tells of identities no more than that they differ.
+ */
+static struct cg_str key_of(struct cg_request *request)
+{
+    static const char digits[] = "0123456789abcdef";
+    if (!request->machine->shows_keys || request->plan.kind != CG_PLAN_LOOKUP)
+        return CG_STR("");
+    char *text = cg_arena_alloc(&request->arena, 2 * CG_DIGEST_BYTES);
+    for (size_t i = 0; i < 2 * CG_DIGEST_BYTES; i++)
+        text[i] = digits[request->variant_key.id[i / 2] >> (i % 2 == 0 ? 4 : 0) & 15];
+    return cg_str_of(text, 2 * CG_DIGEST_BYTES);
+}
+
+static bool removes_groups(const struct cg_request *request)
+{
+    return request->plan.route != NULL && request->plan.route->groups == CG_GROUPS_REMOVE;
+}
+
+static struct cg_reply_facts facts_of_flight(struct cg_request *request)
+{
+    const struct cg_flight *flight = request->flight;
+    const struct cg_storable *storable = &flight->storable;
+    struct cg_reply_facts facts = {
+        .reason = request->reason,
+        .not_stored = storable->reason,
+        .stored_expired = storable->store_expired,
+        .detail = request->plan.detail,
+        .collapsed = request->collapsed,
+        .received_at_ms = flight->head_at_ms,
+        .key = key_of(request),
+        .removes_groups = removes_groups(request),
+        .via = request->machine->via,
+    };
+    if (flight->confirmed) {
+        facts.reason = request->reason = CG_REASON_VALIDATED;
+        facts.forward_status = 304;
+    }
+    if (storable->store) {
+        facts.has_ttl = true;
+        facts.ttl_s = ((int64_t)storable->lifetime_ms - (int64_t)storable->initial_age_ms) / 1000;
+    }
+    return facts;
+}
+
+/* What one client's fetch brought for that client alone (a cookie) is not for its followers. */
+static const struct cg_fields *fields_of_flight(struct cg_request *request,
+                                                struct cg_fields *ret_shared)
+{
+    const struct cg_fields *fields = &request->flight->fields;
+    return request->collapsed && cg_stored_fields(fields, &request->arena, ret_shared) ? ret_shared
+                                                                                       : fields;
+}
+
 void cg_request_begin_flight(struct cg_request *request)
 {
     const struct cg_flight *flight = request->flight;
-    struct cg_reply_facts facts = {
-        .reason = request->reason,
-        .not_stored = flight->storable.reason,
-        .detail = request->plan.detail,
-        .collapsed = request->collapsed,
-        .via = request->machine->via,
-    };
+    struct cg_reply_facts facts = facts_of_flight(request);
     struct cg_fields fields = {0}, shared = {0};
-    const struct cg_fields *from = &flight->fields;
-    /* What one client's fetch brought for that client alone (a cookie) is not for its followers. */
-    if (request->collapsed && cg_stored_fields(&flight->fields, &request->arena, &shared))
-        from = &shared;
+    const struct cg_fields *from = fields_of_flight(request, &shared);
     if (!cg_reply_fields(from, &facts, &request->arena, &fields))
         fields = *from;
     struct cg_reply_head head = {
@@ -73,6 +119,94 @@ void cg_request_begin_flight(struct cg_request *request)
     begin(request, &head);
 }
 
+void cg_request_reply_not_modified(struct cg_request *request)
+{
+    struct cg_reply_facts facts = facts_of_flight(request);
+    struct cg_fields fields = {0}, cut = {0}, shared = {0};
+    if (facts.forward_status == 0) /* RFC 9211 2.3: it differs from ours */
+        facts.forward_status = request->flight->status;
+    const struct cg_fields *from = fields_of_flight(request, &shared);
+    if (!cg_not_modified_fields(from, &request->arena, &cut) ||
+        !cg_reply_fields(&cut, &facts, &request->arena, &fields))
+        fields = cut;
+    struct cg_reply_head head = {.status = 304, .fields = &fields, .no_body = true};
+    begin(request, &head);
+    end(request, CG_STR(""));
+}
+
+/* ---- a stored answer ---- */
+
+static void write_boundary(const struct cg_machine *machine, char ret_text[BOUNDARY_LENGTH])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t bytes[BOUNDARY_LENGTH / 2];
+    machine->random_bytes(bytes, sizeof(bytes));
+    for (size_t i = 0; i < BOUNDARY_LENGTH; i++)
+        ret_text[i] = digits[bytes[i / 2] >> (i % 2 * 4) & 15];
+}
+
+bool cg_request_cut_entry(struct cg_request *request)
+{
+    const struct cg_entry *entry = &request->entry;
+    char boundary[BOUNDARY_LENGTH];
+    if (!request->speaks_to_caches || request->facts == NULL)
+        return false;
+    write_boundary(request->machine, boundary);
+    struct cg_range_plan *plan = CG_ARENA_ARRAY(&request->arena, struct cg_range_plan, 1);
+    if (!cg_delivery_of(request->facts->method, request->facts->fields, entry->status,
+                        &entry->fields, entry->body.length, entry->stored_at_ms,
+                        cg_arena_copy(&request->arena, cg_str_of(boundary, sizeof(boundary))),
+                        &request->arena, plan))
+        return false;
+    request->delivery = plan;
+    return plan->piece_count > 1 && !request->plan.head;
+}
+
+static struct cg_str part_of(const struct cg_request *request, size_t index)
+{
+    const struct cg_range_piece *piece = &request->delivery->pieces[index / 2];
+    if (index % 2 == 0)
+        return piece->text;
+    return cg_str_sub(request->entry.body, (size_t)piece->content.first,
+                      (size_t)piece->content.length);
+}
+
+bool cg_request_send_part(struct cg_request *request)
+{
+    size_t count = 2 * request->delivery->piece_count;
+    CG_ASSERT(request->client != NULL && !request->client_busy && request->parts_sent < count);
+    struct cg_str part = part_of(request, request->parts_sent++);
+    while (request->parts_sent < count && cg_str_empty(part_of(request, request->parts_sent)))
+        request->parts_sent++;
+    if (request->parts_sent == count) {
+        end(request, part);
+        return true;
+    }
+    request->client_busy = true;
+    request->client->port->send(request->client, part, false);
+    return false;
+}
+
+static void reply_cut(struct cg_request *request, const struct cg_reply_facts *facts)
+{
+    const struct cg_range_plan *plan = request->delivery;
+    struct cg_fields fields = {0};
+    if (!cg_reply_fields(&plan->fields, facts, &request->arena, &fields))
+        fields = plan->fields;
+    struct cg_reply_head head = {
+        .status = plan->status,
+        .fields = &fields,
+        .has_length = plan->status != 304, /* RFC 9110 8.6 */
+        .content_length = plan->content_length,
+        .no_body = request->plan.head || plan->status == 304,
+    };
+    begin(request, &head);
+    if (request->plan.head || plan->piece_count == 0)
+        end(request, CG_STR(""));
+    else if (plan->piece_count == 1)
+        end(request, part_of(request, 1));
+}
+
 void cg_request_reply_entry(struct cg_request *request)
 {
     const struct cg_entry *entry = &request->entry;
@@ -81,8 +215,15 @@ void cg_request_reply_entry(struct cg_request *request)
         .reason = request->reason,
         .ttl_s = request->verdict.ttl_s,
         .age_s = request->verdict.age_s,
+        .received_at_ms = entry->stored_at_ms,
+        .key = key_of(request),
+        .removes_groups = removes_groups(request),
         .via = request->machine->via,
     };
+    if (request->delivery != NULL) {
+        reply_cut(request, &facts);
+        return;
+    }
     struct cg_fields fields = {0};
     if (!cg_reply_fields(&entry->fields, &facts, &request->arena, &fields))
         fields = entry->fields;
@@ -152,10 +293,11 @@ void cg_request_reply_failure(struct cg_request *request)
     const struct cg_flight *flight = request->flight;
     if (flight->crowded) {
         struct cg_machine *machine = request->machine;
-        cg_count(machine->sheet, CG_METRIC_OUTAGE_REFUSED, 1);
-        cg_request_reply_busy(request, CG_REASON_OUTAGE_CROWDED,
-                              (machine->limits.outage_wait_ms + 999) / 1000,
-                              "connection_limit_reached");
+        cg_count(machine->sheet,
+                 flight->capped ? CG_METRIC_FETCHES_REFUSED : CG_METRIC_OUTAGE_REFUSED, 1);
+        cg_request_reply_busy(
+            request, flight->capped ? CG_REASON_UPSTREAM_CROWDED : CG_REASON_OUTAGE_CROWDED,
+            (machine->limits.outage_wait_ms + 999) / 1000, "connection_limit_reached");
         return;
     }
     for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++)

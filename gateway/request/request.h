@@ -35,6 +35,8 @@ struct cg_machine_limits {
     size_t flight_buffer;
     uint32_t flight_waiters_max;
     uint32_t flight_wait_ms;
+    uint32_t flight_takeovers_max;
+    uint32_t flight_claim_ms;
     uint32_t write_hold_ms;
     uint32_t write_mark_ms;
     uint32_t outage_fetches_max; /* of this thread, per upstream; at least 1 */
@@ -42,7 +44,7 @@ struct cg_machine_limits {
     uint32_t outage_wait_ms;
 };
 
-/* What all requests of one thread share. All borrowed but `flights` and `lanes`. */
+/* What all requests of one thread share. All borrowed but `flights`, `lanes` and `caps`. */
 struct cg_machine {
     const struct cg_ruleset *ruleset;
     struct cg_machine_limits limits;
@@ -55,6 +57,7 @@ struct cg_machine {
     struct cg_str via;
     struct cg_str admin_token; /* for PURGE on the traffic port; empty: never accepted */
     bool log_requests;
+    bool shows_keys;                                  /* in Cache-Status (RFC 9211 2.7) */
     struct cg_sealer *sealer;                         /* for stores that seal; one thread's */
     void (*random_bytes)(void *bytes, size_t length); /* fit for salts */
     struct cg_log_gate failure_gate, widened_gate, store_gate; /* zeroed */
@@ -62,11 +65,15 @@ struct cg_machine {
     uint64_t writer_count;
     struct cg_flights *flights; /* owned */
     struct cg_lane *lanes;      /* owned, one per upstream: for fetches while the store is away */
+    struct cg_lane *caps;       /* … and always; without places where there is no bound */
     size_t live;                /* requests and flights that exist; 0 means drained */
     size_t kept_bytes;          /* bodies that requests keep, also for clients that left */
 };
 
 void cg_machine_init(struct cg_machine *machine); /* after the other members were set */
+/* Bounds what is fetched for the store from that upstream, on this thread. In an outage the smaller
+ * of both bounds holds. */
+void cg_machine_cap(struct cg_machine *machine, size_t upstream, uint32_t places_max);
 /* `live` must be 0. */
 void cg_machine_fini(struct cg_machine *machine);
 

@@ -3,6 +3,8 @@
  */
 #include <stdio.h>
 
+#include "cachegate/early_refresh.h"
+#include "cachegate/freshness.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 #include "gateway/request/machine.h"
@@ -38,6 +40,30 @@ static void remember_for_log(struct cg_request *request)
     request->log_path = cg_arena_copy(&request->arena, path);
 }
 
+enum cg_step_result cg_request_pass(struct cg_request *request, enum cg_reason reason)
+{
+    request->may_store = false;
+    request->reason = reason;
+    cg_request_go(request, CG_REQUEST_forward);
+    return CG_CONTINUE;
+}
+
+/* RFC 9111 5.2.1.7: whoever asks for what is stored alone is not given anything else. */
+static enum cg_step_result begin_read(struct cg_request *request)
+{
+    bool only_if_cached = cg_request_read_wishes(request);
+    bool is_pass = request->plan.kind == CG_PLAN_PASS;
+    request->variant_key = request->plan.key;
+    if (!is_pass && !cg_request_asks_origin(request)) {
+        cg_request_go(request, CG_REQUEST_lookup);
+        return CG_CONTINUE;
+    }
+    count(request, CG_METRIC_PASSES);
+    if (only_if_cached)
+        return cg_request_refuse_unasked(request);
+    return cg_request_pass(request, is_pass ? request->plan.reason : CG_REASON_CONDITION);
+}
+
 enum cg_step_result cg_request_step_receive(struct cg_request *request)
 {
     struct cg_machine *machine = request->machine;
@@ -53,13 +79,8 @@ enum cg_step_result cg_request_step_receive(struct cg_request *request)
     }
     switch (request->plan.kind) {
     case CG_PLAN_LOOKUP:
-        request->variant_key = request->plan.key;
-        cg_request_go(request, CG_REQUEST_lookup);
-        return CG_CONTINUE;
     case CG_PLAN_PASS:
-        count(request, CG_METRIC_PASSES);
-        cg_request_go(request, CG_REQUEST_forward);
-        return CG_CONTINUE;
+        return begin_read(request);
     case CG_PLAN_WRITE:
         count(request, CG_METRIC_WRITES);
         request->is_write = true;
@@ -93,38 +114,48 @@ enum cg_step_result cg_request_step_lookup(struct cg_request *request)
     cg_request_go(request, CG_REQUEST_looked_up);
     cg_request_await(request);
     store->port->lookup(store, &request->variant_key, request->plan.instances,
-                        request->plan.instance_count, on_view, request);
+                        request->plan.watched_count, on_view, request);
     return CG_WAIT;
 }
 
-/* Forwards without storing: `reason` says why the store is not to be used. */
-static enum cg_step_result pass(struct cg_request *request, enum cg_reason reason)
-{
-    request->may_store = false;
-    request->reason = reason;
-    cg_request_go(request, CG_REQUEST_forward);
-    return CG_CONTINUE;
-}
-
-/* The same where nobody knows what is stored: the upstream would see every read, so it is spared.
- */
-static enum cg_step_result pass_in_outage(struct cg_request *request)
+enum cg_step_result cg_request_pass_in_outage(struct cg_request *request)
 {
     count(request, CG_METRIC_STORE_ERRORS);
+    if (request->wishes.only_if_cached)
+        return cg_request_refuse_unasked(request);
     request->in_outage = true;
-    return pass(request, CG_REASON_STORE_UNAVAILABLE);
+    return cg_request_pass(request, CG_REASON_STORE_UNAVAILABLE);
+}
+
+/* Once, however often it looks. */
+static void count_miss(struct cg_request *request)
+{
+    if (request->missed)
+        return;
+    request->missed = true;
+    count(request, CG_METRIC_MISSES);
+    count_route(request, CG_ROUTE_MISSES);
+}
+
+/* Nobody waits for what could not be stored lately, or is never fresh: one after the other would be
+ * told so. What this request fetches for itself may be stored. */
+static bool is_no_use_to_others(const struct cg_request *request)
+{
+    const struct cg_entry *entry = &request->entry;
+    return request->verdict.reason == CG_REASON_HIT_FOR_MISS ||
+           (request->verdict.alive && entry->lifetime_ms <= entry->initial_age_ms);
 }
 
 static enum cg_step_result miss(struct cg_request *request)
 {
-    count(request, CG_METRIC_MISSES);
-    count_route(request, CG_ROUTE_MISSES);
+    count_miss(request);
     if (request->plan.head)
-        return pass(request, CG_REASON_HEAD_MISS);
+        return cg_request_pass(request, CG_REASON_HEAD_MISS);
     if (request->plan.has_range)
-        return pass(request, CG_REASON_RANGE);
+        return cg_request_pass(request, CG_REASON_RANGE);
     request->may_store = true;
-    cg_request_go(request, CG_REQUEST_prepare);
+    request->alone = request->alone || is_no_use_to_others(request);
+    cg_request_go(request, request->alone ? CG_REQUEST_forward : CG_REQUEST_join);
     return CG_CONTINUE;
 }
 
@@ -178,11 +209,8 @@ static const struct cg_entry *read_entry(struct cg_request *request, enum cg_rea
 
 enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
 {
-    if (request->view.result != CG_STORE_OK) {
-        cg_request_look_back(request);
-        count(request, CG_METRIC_MISSES);
-        return pass_in_outage(request);
-    }
+    if (request->view.result != CG_STORE_OK)
+        return cg_request_follow_verdict(request, request->view.result, CG_REASON_ABSENT);
     request->in_outage = request->view.stand_in != NULL;
     enum cg_reason unreadable = CG_REASON_ABSENT;
     const struct cg_entry *entry = read_entry(request, &unreadable);
@@ -193,6 +221,27 @@ enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
         cg_request_look_twice(request)) {
         cg_request_go(request, CG_REQUEST_lookup);
         return CG_CONTINUE;
+    }
+    cg_request_apply_wishes(request);
+    if (cg_request_depends_on_groups(request)) {
+        cg_request_go(request, CG_REQUEST_group_versions);
+        return CG_CONTINUE;
+    }
+    return cg_request_follow_verdict(request, CG_STORE_OK, unreadable);
+}
+
+enum cg_step_result cg_request_follow_verdict(struct cg_request *request,
+                                              enum cg_store_result result,
+                                              enum cg_reason unreadable)
+{
+    if (result != CG_STORE_OK) {
+        cg_request_look_back(request);
+        count(request, CG_METRIC_MISSES);
+        return cg_request_pass_in_outage(request);
+    }
+    if (request->verdict.refused) {
+        count(request, CG_METRIC_MISSES);
+        return cg_request_refuse_unasked(request);
     }
     request->reason = request->verdict.reason;
     switch (request->verdict.kind) {
@@ -206,30 +255,36 @@ enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
         request->stale_at_hand = request->verdict.usable_if_error;
         if (unreadable != CG_REASON_ABSENT)
             request->reason = unreadable;
+        else if (request->reason == CG_REASON_ABSENT && !cg_str_empty(request->variant))
+            request->reason = CG_REASON_VARY; /* others are there (RFC 9211 2.2) */
         return miss(request);
     case CG_VERDICT_PASS:
-        count(request, CG_METRIC_MISSES);
-        count_route(request, CG_ROUTE_MISSES);
-        return pass(request, request->verdict.reason);
+        count_miss(request);
+        return cg_request_pass(request, request->verdict.reason);
     }
     CG_UNREACHABLE();
 }
 
 /* ---- a stored answer ---- */
 
-/* One refresh per key: whoever comes while it flies finds it listed. */
-static void refresh(struct cg_request *request)
+/* While it is fresh: so that what is often asked for does not expire under load. */
+static bool refreshes_early(const struct cg_request *request)
 {
-    cg_request_keep(request);
-    if (cg_flight_find(request, CG_SHARING_VERSIONS) != NULL)
-        return;
-    count(request, CG_METRIC_REFRESHES);
-    struct cg_flight *flight =
-        cg_flight_create(request, true, request->machine->limits.entry_bytes_max);
-    flight->outlives_waiters = true;
-    cg_flight_list(flight);
-    cg_flight_start(flight);
-    cg_flight_unref(flight);
+    const struct cg_machine *machine = request->machine;
+    const struct cg_entry *entry = &request->entry;
+    uint32_t strength_percent = request->plan.route->early_refresh_percent;
+    if (request->verdict.kind != CG_VERDICT_HIT || request->reason != CG_REASON_FRESH ||
+        entry->must_revalidate || request->in_outage || request->first != NULL ||
+        strength_percent == 0 || entry->cost_ms == 0)
+        return false;
+    uint64_t age_ms =
+        cg_current_age_ms(entry->initial_age_ms, entry->stored_at_ms, cg_now_ms(machine->clock));
+    uint64_t left_ms = entry->lifetime_ms > age_ms ? entry->lifetime_ms - age_ms : 0;
+    if (cg_early_refresh_is_far(left_ms, entry->cost_ms, strength_percent))
+        return false;
+    uint64_t random;
+    machine->random_bytes(&random, sizeof(random));
+    return cg_early_refresh_is_due(left_ms, entry->cost_ms, strength_percent, random);
 }
 
 enum cg_step_result cg_request_step_deliver_hit(struct cg_request *request)
@@ -239,179 +294,13 @@ enum cg_step_result cg_request_step_deliver_hit(struct cg_request *request)
     count_route(request, CG_ROUTE_HITS);
     if (stale)
         count(request, CG_METRIC_STALE_HITS);
-    if (request->verdict.kind == CG_VERDICT_STALE && !request->plan.head)
-        refresh(request); /* before the answer: the client's memory may go away with it */
-    cg_request_go(request, CG_REQUEST_await_client);
+    bool wants_newer = request->verdict.kind == CG_VERDICT_STALE || refreshes_early(request);
+    if (wants_newer && !request->plan.head)
+        cg_request_refresh(
+            request); /* before the answer: the client's memory may go away with it */
+    bool in_parts = cg_request_cut_entry(request);
+    cg_request_go(request, in_parts ? CG_REQUEST_deliver_parts : CG_REQUEST_await_client);
     cg_request_reply_entry(request);
-    return CG_CONTINUE;
-}
-
-/* ---- a miss ---- */
-
-/* The versions to fetch under. The entry that was looked up stays: it may yet be served stale. */
-static void on_prepared(void *owner, const struct cg_store_view *view)
-{
-    struct cg_request *request = cg_request_of(owner);
-    request->view = *view;
-    cg_request_answered(request);
-}
-
-enum cg_step_result cg_request_step_prepare(struct cg_request *request)
-{
-    /* From here on things outlive the client. */
-    cg_request_keep(request);
-    cg_request_go(request, CG_REQUEST_prepared);
-    bool absent = false;
-    for (size_t i = 0; i < request->plan.instance_count; i++)
-        absent = absent || request->view.versions[i].state == CG_VERSION_ABSENT;
-    if (!absent)
-        return CG_CONTINUE;
-    struct cg_store *store = request->machine->store;
-    cg_request_await(request);
-    store->port->prepare(store, request->plan.instances, request->plan.instance_count, on_prepared,
-                         request);
-    return CG_WAIT;
-}
-
-enum cg_step_result cg_request_step_prepared(struct cg_request *request)
-{
-    if (request->view.result != CG_STORE_OK)
-        return pass_in_outage(request);
-    request->in_outage = request->view.stand_in != NULL;
-    /* A write began in between: its readers pass. */
-    if (!cg_versions_concrete(request->view.versions, request->plan.instance_count))
-        return pass(request, CG_REASON_WRITE_IN_FLIGHT);
-    cg_request_go(request, CG_REQUEST_join);
-    return CG_CONTINUE;
-}
-
-enum cg_step_result cg_request_step_join(struct cg_request *request)
-{
-    struct cg_machine *machine = request->machine;
-    struct cg_flight *flight = cg_flight_find(request, CG_SHARING_VERSIONS);
-    cg_request_go(request, CG_REQUEST_await_head);
-    if (flight != NULL) {
-        request->collapsed = true;
-        cg_flight_join(flight, request);
-        cg_timer_arm(machine->clock, &request->timer, machine->limits.flight_wait_ms);
-        return CG_CONTINUE;
-    }
-    flight = cg_flight_create(request, true, machine->limits.entry_bytes_max);
-    cg_flight_list(flight);
-    cg_flight_join(flight, request);
-    cg_flight_start(flight);
-    cg_flight_unref(flight);
-    return CG_CONTINUE;
-}
-
-/* In an outage: while such a fetch waits for its place, others with the same request may join it.
- */
-static bool shares_unsent(const struct cg_request *request)
-{
-    return request->in_outage && !request->alone && !request->may_store &&
-           request->plan.kind == CG_PLAN_LOOKUP && !request->plan.head && !request->plan.has_range;
-}
-
-enum cg_step_result cg_request_step_forward(struct cg_request *request)
-{
-    cg_request_keep(request);
-    bool shares = shares_unsent(request);
-    struct cg_flight *flight = shares ? cg_flight_find(request, CG_SHARING_UNSENT) : NULL;
-    cg_request_go(request, CG_REQUEST_await_head);
-    if (flight != NULL) {
-        request->collapsed = true;
-        cg_flight_join(flight, request);
-        return CG_CONTINUE;
-    }
-    size_t keep_max = request->may_store ? request->machine->limits.entry_bytes_max : 0;
-    if (!request->may_store && !shares && request->plan.kind == CG_PLAN_LOOKUP)
-        request->plan.kind = CG_PLAN_PASS; /* so that conditions and ranges travel */
-    flight = cg_flight_create(request, request->may_store, keep_max);
-    if (shares) {
-        flight->sharing = CG_SHARING_UNSENT;
-        cg_flight_list(flight);
-    }
-    cg_flight_join(flight, request);
-    cg_flight_start(flight);
-    cg_flight_unref(flight);
-    return CG_CONTINUE;
-}
-
-/* Leaves a flight that cannot be shared, or takes too long, and fetches alone; it may store. */
-static enum cg_step_result go_own_way(struct cg_request *request)
-{
-    cg_flight_leave(request);
-    cg_timer_disarm(request->machine->clock, &request->timer);
-    request->timed_out = false;
-    request->reason = CG_REASON_FLIGHT_LEFT;
-    request->collapsed = false;
-    request->alone = true;
-    cg_request_go(request, CG_REQUEST_forward);
-    return CG_CONTINUE;
-}
-
-static enum cg_step_result serve_stale(struct cg_request *request)
-{
-    cg_flight_leave(request);
-    cg_timer_disarm(request->machine->clock, &request->timer);
-    request->reason = CG_REASON_STALE_IF_ERROR;
-    request->stale_at_hand = false;
-    cg_request_go(request, CG_REQUEST_deliver_hit);
-    return CG_CONTINUE;
-}
-
-/* Leaving a fetch that waits for its place would only make the queue longer. */
-static enum cg_step_result await_longer(struct cg_request *request)
-{
-    struct cg_machine *machine = request->machine;
-    if (!request->timed_out || !request->collapsed)
-        return CG_WAIT;
-    if (request->flight->step != CG_FLIGHT_queue)
-        return go_own_way(request);
-    request->timed_out = false;
-    cg_timer_arm(machine->clock, &request->timer, machine->limits.flight_wait_ms);
-    return CG_WAIT;
-}
-
-enum cg_step_result cg_request_step_await_head(struct cg_request *request)
-{
-    struct cg_flight *flight = request->flight;
-    if (!flight->head_ready && !flight->finished)
-        return await_longer(request);
-    if (request->stale_at_hand && (!flight->head_ready || flight->status >= 500))
-        return serve_stale(request);
-    if (!flight->head_ready) {
-        cg_request_reply_failure(request);
-        cg_flight_leave(request);
-        cg_request_go(request, CG_REQUEST_await_client);
-        return CG_CONTINUE;
-    }
-    if (request->collapsed && !cg_flight_shares_with(flight, request))
-        return go_own_way(request);
-    cg_timer_disarm(request->machine->clock, &request->timer);
-    if (request->collapsed)
-        count(request, CG_METRIC_COLLAPSED);
-    cg_request_go(request, CG_REQUEST_stream);
-    cg_request_begin_flight(request);
-    return CG_CONTINUE;
-}
-
-enum cg_step_result cg_request_step_stream(struct cg_request *request)
-{
-    struct cg_flight *flight = request->flight;
-    if (request->client_busy)
-        return CG_WAIT;
-    bool whole = flight->finished && flight->outcome == CG_ORIGIN_COMPLETE;
-    if (cg_request_send_piece(request, cg_flight_releasable(flight), whole)) {
-        if (!request->reply_ended)
-            return CG_WAIT;
-    } else if (!flight->finished) {
-        return CG_WAIT;
-    } else {
-        cg_request_abort_client(request);
-    }
-    cg_flight_leave(request);
-    cg_request_go(request, CG_REQUEST_await_client);
     return CG_CONTINUE;
 }
 

@@ -199,9 +199,13 @@ bool cg_request_purge_unmarked(struct cg_request *request)
     size_t count = 0;
     bool settles = request->answered_at_ms != 0; /* the release renews what was marked */
     bool covers = settles || request->marked_until_ms > cg_now_ms(request->machine->clock);
-    request->store_result = CG_STORE_OK;
-    struct cg_instance *unmarked =
-        CG_ARENA_ARRAY(&request->arena, struct cg_instance, after->instance_count + 1);
+    request->store_result = request->counter_result;
+    request->counter_result = CG_STORE_OK;
+    struct cg_instance *unmarked = CG_ARENA_ARRAY(&request->arena, struct cg_instance,
+                                                  after->counter_count + after->instance_count + 1);
+    /* Once more, in front: an earlier try may have failed. */
+    for (size_t i = 0; i < after->counter_count; i++)
+        unmarked[count++] = after->counters[i];
     for (size_t i = 0; i < after->instance_count; i++)
         if (!covers || !intended(request, &after->instances[i]))
             unmarked[count++] = after->instances[i];
@@ -232,8 +236,14 @@ static void decide(struct cg_request *request)
  */
 enum cg_step_result cg_request_step_write_early(struct cg_request *request)
 {
-    cg_request_go(request, CG_REQUEST_write_hold_early);
+    cg_request_go(request, CG_REQUEST_write_early_purge);
     decide(request);
+    return cg_request_move_counters(request) ? CG_WAIT : CG_CONTINUE;
+}
+
+enum cg_step_result cg_request_step_write_early_purge(struct cg_request *request)
+{
+    cg_request_go(request, CG_REQUEST_write_hold_early);
     return cg_request_purge_unmarked(request) ? CG_WAIT : CG_CONTINUE;
 }
 
@@ -322,17 +332,25 @@ static bool is_anothers_doubt(const struct cg_flight *flight)
 enum cg_step_result cg_request_step_write_settle(struct cg_request *request)
 {
     struct cg_flight *flight = request->flight;
-    cg_request_go(request, CG_REQUEST_write_hold);
+    cg_request_go(request, CG_REQUEST_write_settle_purge);
     cg_timer_disarm(request->machine->clock, &request->timer);
-    request->answered_at_ms = cg_now_ms(request->machine->clock);
     bool reached = flight->sent || flight->has_head;
     bool nothing_left = flight->outcome != CG_ORIGIN_COMPLETE && !reached;
-    bool in_doubt = (flight->outcome != CG_ORIGIN_COMPLETE && reached) || is_anothers_doubt(flight);
     if (nothing_left)
         memset(&request->after, 0, sizeof(request->after)); /* it never reached the upstream */
     else
         decide(request);
     count_purge(request);
+    return cg_request_move_counters(request) ? CG_WAIT : CG_CONTINUE;
+}
+
+enum cg_step_result cg_request_step_write_settle_purge(struct cg_request *request)
+{
+    const struct cg_flight *flight = request->flight;
+    bool reached = flight->sent || flight->has_head;
+    bool in_doubt = (flight->outcome != CG_ORIGIN_COMPLETE && reached) || is_anothers_doubt(flight);
+    cg_request_go(request, CG_REQUEST_write_hold);
+    request->answered_at_ms = cg_now_ms(request->machine->clock);
     cg_request_purge_unmarked(request);
     bool refused = flight->has_head && flight->status >= 400 && flight->status < 500;
     if (in_doubt && !refused)

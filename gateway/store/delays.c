@@ -292,6 +292,12 @@ static uint32_t pass_unpurged_hold_ms(struct cg_store *store)
     return inner->port->unpurged_hold_ms == NULL ? 0 : inner->port->unpurged_hold_ms(inner);
 }
 
+static struct cg_claims *pass_claims(struct cg_store *store)
+{
+    struct cg_store *inner = ((struct cg_delays *)store)->inner;
+    return inner->port->claims == NULL ? NULL : inner->port->claims(inner);
+}
+
 static void pass_stats(struct cg_store *store, struct cg_store_stats *ret_stats)
 {
     struct cg_store *inner = ((struct cg_delays *)store)->inner;
@@ -315,6 +321,7 @@ static const struct cg_store_port delayed_port = {
     .flush = delayed_flush,
     .reachable = pass_reachable,
     .unpurged_hold_ms = pass_unpurged_hold_ms,
+    .claims = pass_claims,
     .stats = pass_stats,
     .health = pass_health,
 };

@@ -16,11 +16,12 @@ struct retired {
 
 struct handle {
     struct cg_store base;
-    struct cg_memory *memory; /* borrowed */
-    struct cg_clock *clock;   /* borrowed */
-    struct cg_bans *bans;     /* one reference, so that hits share no counter */
-    uint64_t ban_stamp;       /* of `bans` */
-    unsigned depth;           /* of callbacks */
+    struct cg_memory *memory;            /* borrowed */
+    struct cg_clock *clock;              /* borrowed */
+    struct cg_bans *bans;                /* one reference, so that hits share no counter */
+    uint64_t ban_stamp;                  /* of `bans` */
+    unsigned depth;                      /* of callbacks */
+    struct cg_memory_claimant *claimant; /* owned */
     struct retired *retired;
 };
 
@@ -209,6 +210,11 @@ static bool memory_reachable(struct cg_store *store)
     return true;
 }
 
+static struct cg_claims *memory_claims(struct cg_store *store)
+{
+    return cg_memory_claimant_claims(handle_of(store)->claimant);
+}
+
 static void memory_health(struct cg_store *store, struct cg_store_health *ret_health)
 {
     (void)store;
@@ -227,6 +233,7 @@ static const struct cg_store_port memory_port = {
     .flush = memory_flush,
     .stats = memory_stats,
     .reachable = memory_reachable,
+    .claims = memory_claims,
     .health = memory_health,
 };
 
@@ -254,6 +261,7 @@ struct cg_memory *cg_memory_create(size_t bytes_max, uint64_t ban_horizon_ms, ui
     memory->ban_horizon_ms = ban_horizon_ms;
     memory->generation = derive(random, 1);
     memory->bans = cg_bans_create(derive(random, 2));
+    memory->claims = cg_memory_claims_create();
     CG_ASSERT(pthread_mutex_init(&memory->ban_lock, NULL) == 0);
     for (size_t i = 0; i < CG_MEMORY_SHARDS; i++) {
         CG_ASSERT(pthread_mutex_init(&memory->entry_shards[i].lock, NULL) == 0);
@@ -276,6 +284,7 @@ struct cg_memory *cg_memory_destroy(struct cg_memory *memory)
         CG_ASSERT(pthread_mutex_destroy(&memory->version_shards[i].lock) == 0);
     }
     cg_bans_unref(memory->bans);
+    cg_memory_claims_destroy(memory->claims);
     CG_ASSERT(pthread_mutex_destroy(&memory->ban_lock) == 0);
     free(memory);
     return NULL;
@@ -288,8 +297,19 @@ struct cg_store *cg_memory_open(struct cg_memory *memory, struct cg_clock *clock
     handle->base.port = &memory_port;
     handle->memory = memory;
     handle->clock = clock;
+    handle->claimant = cg_memory_claimant_create(memory->claims, clock);
     refresh_bans(handle);
     return &handle->base;
+}
+
+void *cg_memory_on_mail(struct cg_store *store, void (*notify)(void *owner), void *owner)
+{
+    return cg_memory_claimant_notify(handle_of(store)->claimant, notify, owner);
+}
+
+void cg_memory_deliver(struct cg_store *store)
+{
+    cg_memory_claimant_deliver(handle_of(store)->claimant);
 }
 
 struct cg_store *cg_memory_close(struct cg_store *store)
@@ -298,6 +318,7 @@ struct cg_store *cg_memory_close(struct cg_store *store)
         return NULL;
     struct handle *handle = handle_of(store);
     CG_ASSERT(handle->depth == 0 && handle->retired == NULL);
+    cg_memory_claimant_destroy(handle->claimant);
     cg_bans_unref(handle->bans);
     free(handle);
     return NULL;

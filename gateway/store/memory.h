@@ -28,6 +28,10 @@ struct cg_memory *cg_memory_destroy(struct cg_memory *memory);
 
 /* A handle for one thread; `clock` is borrowed until it is closed. Any thread may open. */
 struct cg_store *cg_memory_open(struct cg_memory *memory, struct cg_clock *clock);
+/* How claims of this handle are woken (memory_claims.h): `notify` is called on any thread, and
+ * makes this one call cg_memory_deliver soon. Returns the owner of the one before. */
+void *cg_memory_on_mail(struct cg_store *store, void (*notify)(void *owner), void *owner);
+void cg_memory_deliver(struct cg_store *store);
 /* Not from inside one of its callbacks. Takes NULL; returns NULL. */
 struct cg_store *cg_memory_close(struct cg_store *store);
 

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "gateway/store/memory.h"
+#include "gateway/store/memory_claims.h"
 #include "gateway/store/memory_table.h"
 
 enum {
@@ -45,6 +46,8 @@ struct cg_memory {
 
     _Alignas(CG_MEMORY_LINE) pthread_mutex_t ban_lock;
     struct cg_bans *bans; /* one reference; replaced under the lock */
+
+    struct cg_memory_claims *claims; /* owned */
 
     struct cg_memory_shard entry_shards[CG_MEMORY_SHARDS];
     struct cg_memory_shard version_shards[CG_MEMORY_SHARDS];

@@ -255,6 +255,12 @@ static uint32_t near_unpurged_hold_ms(struct cg_store *store)
     return inner->port->unpurged_hold_ms == NULL ? 0 : inner->port->unpurged_hold_ms(inner);
 }
 
+static struct cg_claims *near_claims(struct cg_store *store)
+{
+    struct cg_store *inner = cg_near_handle_of(store)->inner;
+    return inner->port->claims == NULL ? NULL : inner->port->claims(inner);
+}
+
 static void near_stats(struct cg_store *store, struct cg_store_stats *ret_stats)
 {
     struct cg_near_handle *handle = cg_near_handle_of(store);
@@ -282,6 +288,7 @@ static const struct cg_store_port near_port = {
     .flush = cg_near_flush,
     .reachable = near_reachable,
     .unpurged_hold_ms = near_unpurged_hold_ms,
+    .claims = near_claims,
     .stats = near_stats,
     .health = near_health,
 };

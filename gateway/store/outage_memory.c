@@ -220,6 +220,12 @@ static uint32_t outage_hold_ms(struct cg_store *store)
     return inner->port->unpurged_hold_ms == NULL ? 0 : inner->port->unpurged_hold_ms(inner);
 }
 
+static struct cg_claims *outage_claims(struct cg_store *store)
+{
+    struct cg_store *inner = handle_of(store)->inner;
+    return inner->port->claims == NULL ? NULL : inner->port->claims(inner);
+}
+
 static void outage_stats(struct cg_store *store, struct cg_store_stats *ret_stats)
 {
     struct cg_store *inner = handle_of(store)->inner;
@@ -243,6 +249,7 @@ static const struct cg_store_port outage_port = {
     .flush = outage_flush,
     .reachable = outage_reachable,
     .unpurged_hold_ms = outage_hold_ms,
+    .claims = outage_claims,
     .stats = outage_stats,
     .health = outage_health,
 };

@@ -355,6 +355,7 @@ const struct cg_store_port cg_redis_port = {
     .seals = true,
     .stats = redis_stats,
     .reachable = redis_reachable,
+    .claims = cg_redis_claims_of,
     .unpurged_hold_ms = redis_unpurged_hold_ms,
     .health = redis_health,
 };

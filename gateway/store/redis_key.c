@@ -48,6 +48,17 @@ struct cg_str cg_redis_bans_key(const struct cg_redis *redis, const char *part,
     return build(room, redis->namespace, "{bans}:", cg_str_from(part), NULL);
 }
 
+struct cg_str cg_redis_claim_key(const struct cg_redis *redis, const uint8_t id[CG_DIGEST_BYTES],
+                                 char room[CG_REDIS_KEY_MAX])
+{
+    return build(room, redis->namespace, "c:", CG_STR(""), id);
+}
+
+struct cg_str cg_redis_wake_channel(const struct cg_redis *redis, char room[CG_REDIS_KEY_MAX])
+{
+    return build(room, redis->namespace, "wake", CG_STR(""), NULL);
+}
+
 /* Braces are not: in a Cluster they would put all entries of a route into one slot. */
 struct cg_str cg_redis_plain_key(const struct cg_redis *redis, const char *part,
                                  char room[CG_REDIS_KEY_MAX])

@@ -27,7 +27,7 @@ struct cg_redis_script {
 struct cg_redis {
     const struct cg_settings *settings;
     struct cg_redis_peer peer;
-    struct cg_redis_script version_script, epoch_script;
+    struct cg_redis_script version_script, epoch_script, claim_script;
     struct cg_redis_stats *stats; /* owned */
     struct cg_redis_toll toll;
     struct cg_str namespace;
@@ -73,6 +73,7 @@ struct cg_redis_handle {
     size_t list_fetch; /* which one it is */
     struct cg_timer delivery;
     struct cg_redis_reporter *reporter; /* owned; NULL: statistics are off */
+    struct cg_redis_claims *claims;     /* owned */
     double latency_ms;
     uint8_t random[256]; /* unused random bytes from random_used on */
     size_t random_used;
@@ -154,6 +155,10 @@ struct cg_str cg_redis_plain_key(const struct cg_redis *redis, const char *part,
 /* `part`: "epoch", "list" or "members". */
 struct cg_str cg_redis_bans_key(const struct cg_redis *redis, const char *part,
                                 char room[CG_REDIS_KEY_MAX]);
+struct cg_str cg_redis_claim_key(const struct cg_redis *redis, const uint8_t id[CG_DIGEST_BYTES],
+                                 char room[CG_REDIS_KEY_MAX]);
+/* The channel on which the end of a claim is told. */
+struct cg_str cg_redis_wake_channel(const struct cg_redis *redis, char room[CG_REDIS_KEY_MAX]);
 /* Fills route_names and namespace. */
 void cg_redis_keys_init(struct cg_redis *redis);
 void cg_redis_keys_fini(struct cg_redis *redis);
@@ -192,6 +197,18 @@ void cg_redis_pend(struct cg_redis_handle *handle, const struct cg_instance *ins
 void cg_redis_pend_flush(struct cg_redis_handle *handle);
 /* Starts to deliver, if there is anything and nobody else does. */
 void cg_redis_deliver(struct cg_redis_handle *handle);
+
+/* ---- redis_claims.c ---- */
+extern const struct cg_str cg_redis_claim_text;
+struct cg_redis_claims *cg_redis_claims_create(struct cg_redis_handle *handle,
+                                               h2o_context_t *context);
+/* Before the nodes go, whose answers are lost then; after that nobody is woken or answered. */
+void cg_redis_claims_stop(struct cg_redis_claims *claims);
+/* After the nodes. Takes NULL. */
+void cg_redis_claims_destroy(struct cg_redis_claims *claims);
+/* The map has changed. */
+void cg_redis_claims_move(struct cg_redis_claims *claims, const struct cg_redis_map *map);
+struct cg_claims *cg_redis_claims_of(struct cg_store *store);
 
 /* ---- redis_direct.c ---- */
 /* NULL when no primary serves its slot, and when the handle is being closed. */

@@ -129,6 +129,7 @@ static void on_map(void *owner, const struct cg_redis_map *map)
     handle->node_count = map->shard_count;
     handle->one_shard = map->shard_count == 1 && handle->redis->peer.url.form != CG_REDIS_CLUSTER;
     memcpy(handle->owners, map->owners, sizeof(handle->owners));
+    cg_redis_claims_move(handle->claims, map);
     bool same = kept == before_count && kept == map->shard_count;
     if (same && handle->trusted)
         return;
@@ -173,6 +174,7 @@ struct cg_store *cg_redis_open(struct cg_redis *redis, struct st_h2o_context_t *
         .owner = handle,
     };
     handle->reporter = cg_redis_reporter_create(handle);
+    handle->claims = cg_redis_claims_create(handle, context);
     atomic_fetch_add(&redis->open_handles, 1);
     cg_redis_member_start(handle);
     handle->topology = cg_redis_topology_create(&redis->peer, context, clock,
@@ -192,6 +194,7 @@ struct cg_store *cg_redis_close(struct cg_store *store)
         cg_redis_member_leave(handle);
     handle->trusted = false;
     handle->topology = cg_redis_topology_destroy(handle->topology);
+    cg_redis_claims_stop(handle->claims);
     cg_redis_directed_end_all(handle);
     size_t count = handle->node_count;
     handle->node_count = 0;
@@ -200,6 +203,7 @@ struct cg_store *cg_redis_close(struct cg_store *store)
         cg_redis_node_destroy(handle->nodes[i]);
     cg_timer_disarm(handle->clock, &handle->delivery);
     cg_redis_reporter_destroy(handle->reporter);
+    cg_redis_claims_destroy(handle->claims);
     CG_ASSERT(handle->waiting_for_bans == NULL);
     cg_bans_unref(handle->bans);
     free(handle);

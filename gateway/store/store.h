@@ -21,6 +21,7 @@
 #include "cachegate/blob.h"
 #include "cachegate/key.h"
 #include "cachegate/version.h"
+#include "gateway/store/claims.h"
 
 struct cg_store;
 
@@ -157,6 +158,9 @@ struct cg_store_port {
      * 0.
      */
     uint32_t (*unpurged_hold_ms)(struct cg_store *store);
+    /* This handle's claims, valid as long as it is. NULL, or answering NULL: nobody shares a fetch
+     * through this store. */
+    struct cg_claims *(*claims)(struct cg_store *store);
     /* Others can read what it keeps: the machines seal entries before they fill (seal.h). */
     bool seals;
     void (*stats)(struct cg_store *store, struct cg_store_stats *ret_stats);

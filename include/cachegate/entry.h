@@ -12,11 +12,12 @@
 #include "cachegate/fields.h"
 #include "cachegate/version.h"
 
-enum { CG_ENTRY_FORMAT = 1 };
+enum { CG_ENTRY_FORMAT = 2 };
 
 enum cg_entry_kind {
     CG_ENTRY_ANSWER,
     CG_ENTRY_VARY, /* no answer: `vary` names the fields whose values select among variants */
+    CG_ENTRY_PASS, /* no answer: what the origin said could not be stored (hit-for-miss) */
 };
 
 struct cg_entry {
@@ -30,6 +31,7 @@ struct cg_entry {
     uint64_t stale_while_revalidate_ms;
     uint64_t stale_if_error_ms;
     bool must_revalidate; /* never served stale */
+    uint32_t cost_ms;     /* how long the fetch took */
     struct cg_epoch epoch;
     struct cg_instance instances[CG_INSTANCES_MAX];
     struct cg_token tokens[CG_INSTANCES_MAX];

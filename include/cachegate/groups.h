@@ -12,6 +12,7 @@
 #define CACHEGATE_GROUPS_H
 
 #include "cachegate/fields.h"
+#include "cachegate/version.h"
 
 enum {
     CG_GROUPS_MAX = 64,            /* distinct names of one answer; RFC 9875 2 asks for 32 */
@@ -29,6 +30,20 @@ struct cg_groups {
  * Cache-Groups that is no list of strings is ignored as a whole (RFC 9875 2, RFC 8941 4.2). */
 void cg_groups_of(const struct cg_fields *answer, struct cg_arena *arena,
                   struct cg_groups *ret_groups);
+#define CG_GROUP_NOTE "cachegate-entry-groups"
+/*
+ * What an entry says of its groups: their instances, and the tokens that were current when it was
+ * stored, as a field that only entries have: an origin's or a client's of that name goes no further
+ * than us. It tells all that a reader needs, whatever has become
+ * of the rules since. `count` at most CG_INSTANCES_MAX.
+ */
+bool cg_group_note_add(const struct cg_instance *instances, const struct cg_version *versions,
+                       size_t count, struct cg_arena *arena, struct cg_fields *fields);
+/* 0: it depends on no group. */
+size_t cg_group_note_read(const struct cg_fields *fields,
+                          struct cg_instance ret_instances[CG_INSTANCES_MAX],
+                          struct cg_token ret_tokens[CG_INSTANCES_MAX]);
+
 /* The groups that the answer to a request of that method invalidates: none for safe methods
  * (RFC 9875 3). */
 void cg_groups_invalidated(struct cg_str method, const struct cg_fields *answer,

@@ -67,6 +67,9 @@ struct cg_plan {
     struct cg_instance instances[CG_INSTANCES_MAX];
     struct cg_str instance_names[CG_INSTANCES_MAX]; /* readable, for explain; only with `explain` */
     size_t instance_count;
+    /* How many to read: behind the instances, and no part of any entry, the counter of groups where
+     * the route knows them (cg_instance_of_group_counter). */
+    size_t watched_count;
 };
 
 /* `explain` also fills the readable names. Everything it points to is in `arena` or borrowed. */
@@ -92,6 +95,16 @@ void cg_instance_of_shape(const struct cg_ruleset *ruleset, unsigned shape,
                           const struct cg_str values[CG_HOLES_MAX], bool lacking,
                           struct cg_str user, struct cg_arena *arena,
                           struct cg_instance *ret_instance);
+
+/*
+ * Groups that answers name (groups.h), by upstream. Their versions cannot be read before the fetch,
+ * because nobody knows them yet: a counter, which every purge of a group moves first, stands in for
+ * all of them (CONSISTENCY row 1).
+ */
+void cg_instance_of_group(const struct cg_ruleset *ruleset, unsigned upstream, struct cg_str name,
+                          struct cg_arena *arena, struct cg_instance *ret_instance);
+void cg_instance_of_group_counter(const struct cg_ruleset *ruleset, unsigned upstream,
+                                  struct cg_arena *arena, struct cg_instance *ret_instance);
 
 /*
  * The signature of the request's values for the names in a Vary list (comma-separated, lower-case):

@@ -22,6 +22,10 @@ struct cg_purge_set {
     struct cg_instance *instances; /* in the arena */
     struct cg_str *names;          /* readable; from cg_purge_before only with `explain` */
     size_t instance_count;
+    /* Some of the instances are groups: these are purged first, and acknowledged, whenever they are
+     * (CONSISTENCY row 1). */
+    struct cg_instance *counters;
+    size_t counter_count;
     struct cg_ban *bans;
     size_t ban_count;
     unsigned widened;             /* clauses that became open because a value was missing */
@@ -75,6 +79,10 @@ void cg_purge_of_path(const struct cg_ruleset *ruleset, const struct cg_path *pa
 void cg_purge_of_group(const struct cg_ruleset *ruleset, const struct cg_group *group,
                        const struct cg_str *values, struct cg_arena *arena,
                        struct cg_purge_set *set);
+/* A group that answers name in Cache-Groups, Surrogate-Key or Cache-Tag, whichever upstream they
+ * came from. */
+void cg_purge_of_tag(const struct cg_ruleset *ruleset, struct cg_str tag, struct cg_arena *arena,
+                     struct cg_purge_set *set);
 /*
  * The plain value of the source named `user`; where none is and there is one source, its value;
  * with several sources nobody can be named, and everything is purged, which counts as widened.

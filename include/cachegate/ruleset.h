@@ -146,6 +146,13 @@ enum cg_override {
     CG_OVERRIDE_AUTHORIZATION = 1u << 5, /* shared although fetched with a credential */
 };
 
+/* What becomes of the groups that answers name (groups.h). */
+enum cg_groups_mode {
+    CG_GROUPS_IGNORE, /* they are fields like any other */
+    CG_GROUPS_KEEP,   /* answers depend on them, and clients see them */
+    CG_GROUPS_REMOVE, /* … and do not */
+};
+
 /* Directives of requests that a route honours (`client`). RFC 9111 5.2.1 leaves them to the cache,
  * but for no-store, which is a MUST NOT. */
 enum cg_wish {
@@ -159,7 +166,9 @@ enum cg_wish {
 };
 enum { CG_WISHES_DEFAULT = CG_WISH_NO_STORE | CG_WISH_ONLY_IF_CACHED };
 /* For how long after its lifetime an answer is kept to be validated, where no rule says so. */
-#define CG_KEEP_DEFAULT_MS (UINT64_C(600) * 1000)
+#define CG_KEEP_DEFAULT_MS         (UINT64_C(600) * 1000)
+#define CG_HIT_FOR_MISS_DEFAULT_MS (UINT64_C(10) * 1000)
+#define CG_HIT_FOR_MISS_MAX_MS     (UINT64_C(3600) * 1000)
 
 enum cg_part_source { CG_PART_HEADER, CG_PART_COOKIE, CG_PART_QUERY };
 
@@ -203,8 +212,12 @@ struct cg_route {
     bool pushed;        /* near copies may be up to store.tracking_timeout behind (near.h) */
     unsigned overrides; /* enum cg_override */
     unsigned wishes;    /* enum cg_wish */
+    enum cg_groups_mode groups;
     uint64_t keep_ms;
-    uint64_t heuristic_ms; /* the longest lifetime that may be guessed; 0: none is */
+    uint64_t heuristic_ms;          /* the longest lifetime that may be guessed; 0: none is */
+    bool coalesces;                 /* a fetch is shared with other threads and gateways */
+    uint64_t hit_for_miss_ms;       /* how long an answer that cannot be stored is remembered */
+    uint32_t early_refresh_percent; /* strength of early refreshes; 0: none */
 
     enum cg_invalidate_mode invalidate;
     struct cg_clause *clauses;

@@ -93,6 +93,7 @@ struct cg_reply_facts {
     bool hit;                  /* answered from the store */
     enum cg_reason reason;     /* of the verdict or plan */
     enum cg_reason not_stored; /* forwarded: STORED, or why not; NOT_STORABLE for passes */
+    bool stored_expired;       /* … and yet stored, to be asked about */
     struct cg_str detail;      /* of the plan, may be empty */
     int64_t ttl_s;
     bool has_ttl; /* forwarded: ttl_s is known, because the answer was stored or validated */
@@ -102,6 +103,7 @@ struct cg_reply_facts {
     unsigned forward_status; /* upstream's status when it differs from what is sent; 0: none */
     struct cg_str key;       /* shown where the operator wants it (RFC 9211 2.7); else empty */
     struct cg_str via;       /* our pseudonym, also the name in Cache-Status */
+    bool removes_groups;     /* the fields that name groups are between us and the origin */
 };
 
 /*

@@ -167,11 +167,27 @@ class Inspect(Journey):
         """By somebody who may do nothing else."""
         self.redis.command("ACL", "SETUSER", "reader", "on", ">sesame", "~*", "-@all", "+get", "+lrange",
                            "+zrange", "+hgetall", "+type", "+pttl", "+time")
-        before = self.keys("*")
+        # Claims end on their own.
+        before = [key for key in self.keys("*") if ":c:" not in key]
         url = self.redis.url.replace("unix://", "unix://reader:sesame@")
         for key in before:
             self.assertEqual(inspect("--redis", url, key)[::2], (0, ""), key)
-        self.assertEqual(self.keys("*"), before)
+        self.assertEqual([key for key in self.keys("*") if ":c:" not in key], before)
+
+    def test_claim(self):
+        key = "cachegate:c:" + "ab" * 16
+        for value, said in ((b"\x01" * 16 + b"\x02" * 16, ["holder         " + "01" * 16, "versions       " + "02" * 16]),
+                            (b"\x01" * 16 + bytes(16), ["not known yet"]),
+                            (bytes(16) + b"\x02" * 16, ["nobody any more"])):
+            self.redis.command("SET", key, value, "PX", "600000")
+            out = self.inspect(key)
+            for line in ["a claim", "in Redis until", *said]:
+                self.assertIn(line, out)
+        self.redis.command("SET", key, b"\x01" * 31, "PX", "600000")
+        status, out, err = inspect("--redis", self.redis.url, key)
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn("no gateway writes such a value", err)
+        self.redis.command("DEL", key)
 
     def test_clear_errors(self):
         def fails(*arguments, **environment):

@@ -19,7 +19,7 @@ ALLOWED = {
     "auth": (1, 2, ()), "select": (1, 1, ()), "ping": (0, 0, ()), "asking": (0, 0, ()),
     "client": (1, 13, ("setname", "id", "tracking", "on", "redirect", "bcast", "prefix", "noloop")),
     "info": (0, 1, ()), "role": (0, 0, ()), "wait": (2, 2, ()), "time": (0, 0, ()),
-    "subscribe": (1, 1, ()), "cluster": (1, 1, ("slots", "info")),
+    "subscribe": (1, 1, ()), "publish": (2, 2, ()), "cluster": (1, 1, ("slots", "info")),
     "get": (1, 1, ()), "mget": (1, 200, ()), "getex": (3, 3, ("px",)), "set": (2, 5, ("px", "nx")),
     "unlink": (1, 200, ()), "pexpire": (2, 2, ()), "pttl": (1, 1, ()), "type": (1, 1, ()),
     "exists": (1, 1, ()), "evalsha": (3, 200, ()), "eval": (3, 200, ()),

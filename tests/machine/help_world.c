@@ -37,7 +37,7 @@ static void clock_arm(struct cg_clock *clock, struct cg_timer *timer, uint32_t d
 {
     struct world *world = OWNER(struct world, clock, clock);
     clock_disarm(clock, timer);
-    CG_ASSERT(world->timer_count < 256);
+    CG_ASSERT(world->timer_count < 8192);
     timer->armed = true;
     timer->slot.deadline_ms = world->now_ms + delay_ms;
     world->timers[world->timer_count++] = timer;
@@ -183,6 +183,11 @@ static void submit(struct cg_store *store, struct call call)
 
 bool world_store_step(struct world *world)
 {
+    if (world->operation_count == 0 && world->mail.armed) {
+        clock_disarm(&world->clock, &world->mail);
+        cg_memory_deliver(world->inner);
+        return true;
+    }
     if (world->operation_count == 0)
         return false;
     struct call *call = world->operations[world->operation_first];
@@ -303,11 +308,30 @@ static uint32_t store_hold_ms(struct cg_store *store)
                                                 : 0;
 }
 
+/* Claims are answered at once, whatever the store's mode; wakes come from a timer. */
+static struct cg_claims *store_claims(struct cg_store *store)
+{
+    struct world *world = OWNER(struct world, store, store);
+    return world->inner->port->claims(world->inner);
+}
+
+static void deliver(void *owner)
+{
+    cg_memory_deliver(((struct world *)owner)->inner);
+}
+
+static void on_mail(void *owner)
+{
+    struct world *world = owner;
+    clock_arm(&world->clock, &world->mail, 0);
+}
+
 static const struct cg_store_port store_port = {
     .reachable = store_reachable,
     .unpurged_hold_ms = store_hold_ms,
     .lookup = store_lookup,
     .prepare = store_prepare,
+    .claims = store_claims,
     .fill = store_fill,
     .purge = store_purge,
     .mark = store_mark,
@@ -658,6 +682,8 @@ struct world *world_create(const char *rules_yaml)
     world->book = cg_book_create(world->ruleset->route_count);
     world->memory = cg_memory_create(8 << 20, world->ruleset->lifetime_max_ms, 4711);
     world->inner = cg_memory_open(world->memory, &world->clock);
+    world->mail = (struct cg_timer){.on_expiry = deliver, .owner = world};
+    (void)cg_memory_on_mail(world->inner, on_mail, world);
     world->machine = (struct cg_machine){
         .ruleset = world->ruleset,
         .limits = {.response_capture_max = 4096,
@@ -668,6 +694,8 @@ struct world *world_create(const char *rules_yaml)
                    .flight_buffer = 16384,
                    .flight_waiters_max = 1000,
                    .flight_wait_ms = 5000,
+                   .flight_takeovers_max = 1,
+                   .flight_claim_ms = 3000,
                    .write_hold_ms = 10000,
                    .write_mark_ms = 30000,
                    .outage_fetches_max = 4,
@@ -690,6 +718,13 @@ struct world *world_create(const char *rules_yaml)
     return world;
 }
 
+void world_shares(struct world *world, struct world *first)
+{
+    cg_memory_close(world->inner);
+    world->inner = cg_memory_open(first->memory, &world->clock);
+    (void)cg_memory_on_mail(world->inner, on_mail, world);
+}
+
 void world_stands_in(struct world *world, uint32_t ttl_ms)
 {
     world->outage = cg_outage_memory_create(8 << 20, world->ruleset->lifetime_max_ms, ttl_ms, 1147);
@@ -700,6 +735,7 @@ void world_destroy(struct world *world)
 {
     world_reap(world);
     CG_ASSERT(world->operation_count == 0);
+    clock_disarm(&world->clock, &world->mail);
     CG_ASSERT(world->timer_count == 0);
     cg_machine_fini(&world->machine);
     if (world->outage != NULL)

@@ -59,7 +59,7 @@ struct world {
     struct cg_book *book;
     struct cg_clock clock;
     int64_t now_ms;
-    struct cg_timer *timers[256];
+    struct cg_timer *timers[8192];
     size_t timer_count;
 
     struct cg_store store;
@@ -68,6 +68,7 @@ struct world {
     struct cg_key last_key;
     void *memory;                    /* the memory store */
     struct cg_store *inner;          /* its handle */
+    struct cg_timer mail;            /* claims that others ended */
     struct cg_outage_memory *outage; /* NULL: nothing stands in for the store */
     enum world_store_mode store_mode;
     bool store_down;                        /* every operation answers UNAVAILABLE */
@@ -88,6 +89,8 @@ struct world {
 };
 
 struct world *world_create(const char *rules_yaml);
+/* Before anything is asked: another gateway on the store of `first`, which is destroyed later. */
+void world_shares(struct world *world, struct world *first);
 /* Before anything is asked: as store.on_outage: memory. */
 void world_stands_in(struct world *world, uint32_t ttl_ms);
 /* Everything must have come to rest: no live request, flight or timer. */

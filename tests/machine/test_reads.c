@@ -244,6 +244,8 @@ Test(reads, failed_fetch_is_an_error_with_proxy_status_and_is_not_stored)
         struct world *world = world_create(rules);
         struct world_client *a = world_gets(world, "/items/1"), *b = world_gets(world, "/items/1");
         world_origin_end(world_asked(world), rows[i].outcome);
+        if (world_asked(world) != NULL) /* the second tries in the place of the first */
+            world_origin_end(world_asked(world), rows[i].outcome);
         cr_assert(world_got(a, rows[i].status, NULL, NULL), "%s", rows[i].error);
         cr_assert(world_got(b, rows[i].status, NULL, NULL), "%s", rows[i].error);
         cr_assert(strstr(world_field(a, "proxy-status"), rows[i].error), "%s", rows[i].error);

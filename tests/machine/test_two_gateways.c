@@ -223,8 +223,7 @@ static void play_once(struct play *play, uint64_t seed)
         world->store_mode = (enum world_store_mode)(seed / (w == 0 ? 1 : 3) % 3);
     }
     struct world *second = play->worlds[1]; /* on the first one's store */
-    cg_memory_close(second->inner);
-    second->inner = cg_memory_open(play->worlds[0]->memory, &second->clock);
+    world_shares(second, play->worlds[0]);
     current = play;
     for (int i = 0; i < TURNS; i++)
         take_turn(play);

@@ -64,7 +64,7 @@ static bool decode_changed(size_t at, uint8_t value)
     return result;
 }
 
-enum { AT_FORMAT = 0, AT_KIND = 1, AT_FLAG = 2, AT_STATUS = 3 + 56 + 4, AT_INSTANCES = 67 };
+enum { AT_FORMAT = 0, AT_KIND = 1, AT_FLAG = 2, AT_STATUS = 3 + 56 + 4, AT_INSTANCES = 71 };
 
 Test(entry, decoding_gives_back_what_was_encoded)
 {
@@ -159,7 +159,7 @@ Test(entry, numbers_that_stand_for_nothing_are_not_an_entry)
     } rows[] = {
         {"format of the future", AT_FORMAT, CG_ENTRY_FORMAT + 1},
         {"format zero", AT_FORMAT, 0},
-        {"unknown kind", AT_KIND, 2},
+        {"unknown kind", AT_KIND, 3},
         {"flag that is not one", AT_FLAG, 2},
         {"status over 599", AT_STATUS + 1, 3},
         {"status 148", AT_STATUS + 1, 0},

@@ -106,3 +106,33 @@ Test(groups, more_or_longer_names_than_can_be_watched_are_noticed)
     groups = groups_of_many(1, CG_GROUP_NAME_BYTES_MAX + 1);
     cr_expect(groups.overflowed && groups.count == 0);
 }
+
+/* What an entry notes of its groups is read back as it was; damage is no group of anybody. */
+Test(groups, note_of_an_entry_tells_instances_and_tokens)
+{
+    enum { COUNT = 3 };
+    struct cg_instance instances[CG_INSTANCES_MAX], read[CG_INSTANCES_MAX];
+    struct cg_version versions[CG_INSTANCES_MAX];
+    struct cg_token tokens[CG_INSTANCES_MAX];
+    struct cg_fields fields = {0};
+    cr_expect_eq(cg_group_note_read(&fields, read, tokens), 0);
+    for (size_t i = 0; i < CG_INSTANCES_MAX; i++) {
+        memset(instances[i].id, (int)(17 * i + 1), sizeof instances[i].id);
+        memset(versions[i].token.bytes, (int)(255 - i), sizeof versions[i].token.bytes);
+    }
+    cr_assert(cg_group_note_add(instances, versions, COUNT, &arena, &fields));
+    cr_assert_eq(cg_group_note_read(&fields, read, tokens), COUNT);
+    for (size_t i = 0; i < COUNT; i++)
+        cr_expect(cg_instance_eq(&read[i], &instances[i]) &&
+                  cg_token_eq(&tokens[i], &versions[i].token));
+    struct cg_fields full = {0};
+    cr_assert(cg_group_note_add(instances, versions, CG_INSTANCES_MAX, &arena, &full));
+    cr_expect_eq(cg_group_note_read(&full, read, tokens), CG_INSTANCES_MAX);
+    struct cg_str cut = cg_str_sub(full.items[0].value, 0, full.items[0].value.length - 1);
+    full.items[0].value = cut;
+    cr_expect_eq(cg_group_note_read(&full, read, tokens), CG_INSTANCES_MAX - 1);
+    char *longer = cg_arena_alloc(&arena, 2 * cut.length);
+    memset(longer, 'x', 2 * cut.length);
+    full.items[0].value = cg_str_of(longer, 2 * cut.length);
+    cr_expect_eq(cg_group_note_read(&full, read, tokens), CG_INSTANCES_MAX);
+}

@@ -480,3 +480,29 @@ Test(purge, operators_purge_users)
     cr_expect(all.instance_count == 0 && all.ban_count == 1 && all.widened == 1);
     cr_expect(cg_str_empty(all.bans[0].pattern) && cg_str_empty(all.bans[0].user));
 }
+
+/* RFC 9875: of one upstream, and under each accepted secret; the counter goes first. */
+Test(purge, groups_of_answers_are_purged_with_their_counter)
+{
+    struct cg_ruleset *ruleset =
+        help_ruleset("defaults: { ttl: 5m }\n"
+                     "routes: [{match: GET /a, groups: keep}, {match: GET /b, groups: remove},"
+                     " {match: GET /c}]");
+    struct cg_request_facts facts = make_request(&arena, "GET /a", "");
+    struct cg_plan plan;
+    struct cg_purge_set set = {0};
+    cg_plan_make(ruleset, &facts, false, &arena, &plan);
+    cr_assert_eq(plan.watched_count, plan.instance_count + 1);
+    cg_purge_of_tag(ruleset, CG_STR("t"), &arena, &set);
+    cr_assert(set.counter_count == 1 && set.instance_count == 1, "two routes, one upstream");
+    struct cg_instance group;
+    cg_instance_of_group(ruleset, plan.upstream, CG_STR("t"), &arena, &group);
+    cr_expect(cg_instance_eq(&set.instances[0], &group));
+    cr_expect(cg_instance_eq(&set.counters[0], &plan.instances[plan.instance_count]));
+    facts = make_request(&arena, "GET /c", "");
+    cg_plan_make(ruleset, &facts, false, &arena, &plan);
+    cr_expect_eq(plan.watched_count, plan.instance_count);
+    struct cg_purge_set none = {0};
+    cg_purge_of_tag(help_ruleset("routes: [{match: GET /a, ttl: 5m}]"), CG_STR("t"), &arena, &none);
+    cr_expect_eq(none.instance_count + none.counter_count, 0);
+}

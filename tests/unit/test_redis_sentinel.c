@@ -3,6 +3,7 @@
 #include "tests/store_contract.h"
 
 #include "redis_fleet.h"
+#include "tests/store_contract_claims.h"
 #include "tests/store_contract_entries.h"
 #include "tests/store_contract_versions.h"
 

@@ -195,3 +195,35 @@ Test(reply, more_fields_than_a_message_may_have_are_refused)
     add("x", "y");
     cr_expect_not(cg_reply_fields(&upstream, &facts, &arena, &fields));
 }
+
+Test(reply, fields_that_name_groups_can_be_removed)
+{
+    static const char *const names[] = {"cache-groups", "surrogate-key", "cache-tag",
+                                        "cache-group-invalidation"};
+    for (size_t i = 0; i < 4; i++)
+        add(names[i], "a");
+    add("cachegate-entry-groups", "ours");
+    add("x-end", "1");
+    for (int removes = 0; removes < 2; removes++) {
+        struct cg_fields fields = reply(&(struct cg_reply_facts){
+            .reason = CG_REASON_FRESH, .hit = true, OURS, .removes_groups = removes == 1});
+        for (size_t i = 0; i < 4; i++)
+            cr_expect_eq(cg_fields_find(&fields, cg_str_from(names[i])) == NULL, removes == 1);
+        cr_expect_null(cg_fields_find(&fields, CG_STR("cachegate-entry-groups")));
+        cr_expect_not_null(cg_fields_find(&fields, CG_STR("x-end")));
+    }
+    struct cg_fields stored;
+    cr_assert(cg_stored_fields(&upstream, &arena, &stored));
+    cr_expect_null(cg_fields_find(&stored, CG_STR("cachegate-entry-groups")), "it is no origin's");
+    cr_expect_not_null(cg_fields_find(&stored, CG_STR("surrogate-key")));
+}
+
+Test(reply, what_is_kept_to_be_asked_about_is_stored)
+{
+    struct cg_fields fields = reply(&(struct cg_reply_facts){.reason = CG_REASON_ABSENT,
+                                                             OURS,
+                                                             .stored_expired = true,
+                                                             .not_stored = CG_REASON_NO_CACHE});
+    struct cg_str status = cg_fields_value(&fields, CG_STR("cache-status"));
+    cr_expect(cg_str_eq(status, CG_STR("cachegate; fwd=uri-miss; stored; detail=no-cache")));
+}

@@ -196,10 +196,30 @@ Test(ruleset, route_without_options_is_per_user_with_all_of_the_query)
     cr_expect_eq(route->wishes, CG_WISH_NO_STORE | CG_WISH_ONLY_IF_CACHED);
     cr_expect_eq(route->keep_ms, CG_KEEP_DEFAULT_MS);
     cr_expect_eq(route->heuristic_ms, 0, "a lifetime is guessed only where a rule asks");
+    cr_expect(route->coalesces);
+    cr_expect_eq(route->hit_for_miss_ms, 10000);
+    cr_expect_eq(route->early_refresh_percent, 100);
     cr_expect_eq(route->overrides, 0);
     cr_expect_eq(route->invalidate, CG_INVALIDATE_DEFAULTS);
     cr_expect_eq(route->clause_count, 0);
     cr_expect(is(route->name, "GET /x/{id}"));
+}
+
+Test(ruleset, what_many_at_once_may_do_is_the_routes_choice)
+{
+    static const struct {
+        const char *text;
+        uint32_t percent;
+    } rows[] = {{"off", 0},  {"0", 0},      {"1", 100},  {"0.5", 50},
+                {"0.05", 5}, {"2.25", 225}, {"10", 1000}};
+    const struct cg_route *route = compile_route("    coalesce: thread\n    hit_for_miss: 0s\n");
+    cr_expect_not(route->coalesces);
+    cr_expect_eq(route->hit_for_miss_ms, 0);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char option[64];
+        snprintf(option, sizeof option, "    early_refresh: %s\n", rows[i].text);
+        cr_expect_eq(compile_route(option)->early_refresh_percent, rows[i].percent, "%s", option);
+    }
 }
 
 Test(ruleset, directives_of_clients_are_honoured_by_name)

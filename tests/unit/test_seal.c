@@ -67,7 +67,7 @@ static void teardown(void)
 TestSuite(seal, .init = setup, .fini = teardown);
 
 enum { AT_LENGTH = 2, AT_SECRET_ID = 6, AT_KEY = 14, AT_SALT = 30, AT_CHECK = 62, AT_ENTRY = 78 };
-enum { AT_HIDDEN = AT_ENTRY + 71 + 2 * 32 };
+enum { AT_HIDDEN = AT_ENTRY + 75 + 2 * 32 };
 
 /* Opens a copy that is exactly as large, for the sanitizer to see a read behind its end. */
 static enum cg_seal_result open_bytes(struct cg_sealer *by, const char *bytes, size_t length)
@@ -203,10 +203,10 @@ Test(seal, every_flipped_bit_is_a_miss_with_a_reason)
         {"salt", AT_SALT, AT_CHECK, 1u << CG_SEAL_OTHER_USER},
         {"check", AT_CHECK, AT_ENTRY, 1u << CG_SEAL_OTHER_USER},
         {"entry's format", AT_ENTRY, AT_ENTRY + 1, 1u << CG_SEAL_OTHER_FORMAT},
-        {"numbers", AT_ENTRY + 1, AT_ENTRY + 67, 1u << CG_SEAL_DAMAGED},
-        {"instance count", AT_ENTRY + 67, AT_ENTRY + 71,
+        {"numbers", AT_ENTRY + 1, AT_ENTRY + 71, 1u << CG_SEAL_DAMAGED},
+        {"instance count", AT_ENTRY + 71, AT_ENTRY + 75,
          1u << CG_SEAL_DAMAGED | 1u << CG_SEAL_OTHER_VERSIONS},
-        {"instances and tokens", AT_ENTRY + 71, AT_HIDDEN, 1u << CG_SEAL_OTHER_VERSIONS},
+        {"instances and tokens", AT_ENTRY + 75, AT_HIDDEN, 1u << CG_SEAL_OTHER_VERSIONS},
         {"what is hidden, and the tag", AT_HIDDEN, sealed->length, 1u << CG_SEAL_DAMAGED},
     };
     size_t covered = 0;
