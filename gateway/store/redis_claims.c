@@ -27,6 +27,7 @@ struct cg_redis_claims {
     bool stopped;
     struct cg_redis_link link;
     struct cg_timer wake_all; /* from the loop: never inside a call */
+    struct cg_log_gate log_gate;
 };
 
 /* One script on its way. What it says is its own: nobody waits for a renewal or an end. */
@@ -64,9 +65,15 @@ static void on_wake_all(void *owner)
 static void on_greeted(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_claims *claims = owner;
+    uint64_t held;
     (void)index;
-    if (cg_redis_is_error(reply) && !claims->stopped)
-        cg_redis_link_give_up(&claims->link, "the greeting failed");
+    if (!cg_redis_is_error(reply) || claims->stopped)
+        return;
+    if (reply != NULL && cg_log_gate_open(&claims->log_gate, cg_clock_monotonic_ms(), &held))
+        cg_log(CG_LOG_WARN, "redis",
+               "cannot listen for what other gateways fetch, so their readers wait longer: %s",
+               cg_redis_peer_shown(claims->link.peer, reply->str));
+    cg_redis_link_give_up(&claims->link, "the greeting failed");
 }
 
 static void on_subscribed(void *owner, size_t index, const redisReply *reply)
