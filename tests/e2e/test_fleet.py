@@ -97,6 +97,8 @@ class FleetJourney(Journey):
         front = self.gateway(self.origin, RULES, config={"identity": IDENTITY}, environment=variables)
         wait_until(lambda: self.read(front, "/items/9").status == 200
                    and self.read(front, "/items/9").cache.hit, "the gateway uses its Redis")
+        wait_until(lambda: front.admin("GET", "/cache/health").json()["status"] == "ok",
+                   "its admin API does, over a connection of its own")
         return front
 
     def read(self, front, target, user="alice"):
