@@ -244,6 +244,7 @@ class Isolated(FleetJourney):
         self.admin(self.one, "DELETE", "/cache/flush")
         self.redis.command("FLUSHALL")
         wait_until(lambda: self.read(self.one, "/mine", "nobody").cache.stored, "it stores again")
+        wait_until(self.entries, "what it stores has arrived")
         self.redis.command("DEL", *self.entries())
         kept = []
         for target in ("/items/1", "/items/2", "/list?session=1", "/shared/1"):
