@@ -90,12 +90,8 @@ static void on_subscribed(void *owner, size_t index, const redisReply *reply)
 static void on_open(void *owner)
 {
     struct cg_redis_claims *claims = owner;
-    const struct cg_redis_url *url = &claims->handle->redis->peer.url;
     char channel[CG_REDIS_KEY_MAX];
-    if (url->has_password && url->user[0] != '\0')
-        tell(claims, (const char *const[]){"AUTH", url->user, url->password}, 3, on_greeted);
-    else if (url->has_password)
-        tell(claims, (const char *const[]){"AUTH", url->password}, 2, on_greeted);
+    cg_redis_link_authenticate(&claims->link, on_greeted, 0);
     tell(claims, (const char *const[]){"CLIENT", "SETNAME", "cachegate-wake"}, 3, on_greeted);
     struct cg_str name = cg_redis_wake_channel(claims->handle->redis, channel);
     channel[name.length] = '\0';

@@ -93,6 +93,19 @@ static void on_flush(void *owner)
         send_in_the_clear(link);
 }
 
+void cg_redis_link_authenticate(struct cg_redis_link *link, cg_redis_reply_fn answer, size_t index)
+{
+    const struct cg_redis_url *url = &link->peer->url;
+    struct cg_redis_words words = {0};
+    if (!url->has_password)
+        return;
+    cg_redis_words_add(&words, CG_STR("AUTH"));
+    if (url->user[0] != '\0')
+        cg_redis_words_add(&words, cg_str_from(url->user));
+    cg_redis_words_add(&words, cg_str_from(url->password));
+    (void)cg_redis_link_send(link, &words, answer, link->owner, index);
+}
+
 void cg_redis_link_push(struct cg_redis_link *link)
 {
     on_flush(link);

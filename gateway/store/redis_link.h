@@ -84,6 +84,9 @@ bool cg_redis_link_send(struct cg_redis_link *link, const struct cg_redis_words 
 /* The same for a command that is formatted already; the bytes are copied. */
 bool cg_redis_link_send_text(struct cg_redis_link *link, struct cg_str text,
                              cg_redis_reply_fn answer, void *owner, size_t index);
+/* First of a greeting: AUTH as the peer's URL says, answered to link->owner; nothing where it names
+ * no password. */
+void cg_redis_link_authenticate(struct cg_redis_link *link, cg_redis_reply_fn answer, size_t index);
 /* What waits for the turn's end leaves now. */
 void cg_redis_link_push(struct cg_redis_link *link);
 /* on_leaving is called at the end of this turn, even if nothing was sent. */

@@ -355,10 +355,7 @@ static void on_open(void *owner)
     char database[24];
     channel->refused = false;
     channel->run_id[0] = '\0';
-    if (url->has_password && url->user[0] != '\0')
-        greet(channel, (const char *const[]){"AUTH", url->user, url->password}, 3, on_step, 1);
-    else if (url->has_password)
-        greet(channel, (const char *const[]){"AUTH", url->password}, 2, on_step, 1);
+    cg_redis_link_authenticate(&channel->link, on_step, 1);
     if (url->database != 0) {
         (void)snprintf(database, sizeof(database), "%u", url->database);
         greet(channel, (const char *const[]){"SELECT", database}, 2, on_step, 1);

@@ -272,12 +272,8 @@ static void on_id(void *owner, size_t index, const redisReply *reply)
 static void on_open(void *owner)
 {
     struct member *member = owner;
-    const struct cg_redis_url *url = &member->tracking->redis->peer.url;
     member->refused = false;
-    if (url->has_password && url->user[0] != '\0')
-        tell(member, (const char *const[]){"AUTH", url->user, url->password}, 3, on_step);
-    else if (url->has_password)
-        tell(member, (const char *const[]){"AUTH", url->password}, 2, on_step);
+    cg_redis_link_authenticate(&member->link, on_step, 0);
     tell(member, (const char *const[]){"CLIENT", "SETNAME", "cachegate-tracking"}, 3, on_step);
     tell(member, (const char *const[]){"CLIENT", "ID"}, 2, on_id);
 }
