@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 /* Grows when the spelling changes: stored answers of the old one must not be found any more. */
-static const struct cg_str format = {"cachegate 1", 11};
+static const struct cg_str format = {"cachegate 2", 11};
 
 struct cg_str cg_canonical_host(struct cg_str authority, struct cg_str scheme,
                                 struct cg_arena *arena)
@@ -138,6 +138,8 @@ void cg_canonical_make(struct cg_plan_build *build)
     struct cg_spelling spelling;
     cg_spelling_init(&spelling, build->arena, plan->target.length + 256);
     cg_spelling_add_prefixed(&spelling, format);
+    cg_spelling_add(&spelling,
+                    cg_str_of((const char *)cg_route_digest(route), CG_DIGEST_BYTES));
     cg_spelling_add_prefixed(&spelling, facts->scheme);
     cg_spelling_add_prefixed(&spelling,
                              cg_canonical_host(facts->authority, facts->scheme, build->arena));

@@ -221,6 +221,9 @@ void cg_build_route(struct cg_build *build, const struct cg_node *node,
         read_host(build, host, route);
     settle_name(build, cg_node_get(node, "name"), route);
     cg_build_options(build, node, &draft);
+    if (route->upstream < build->options->upstream_count)
+        route->upstream_name = cg_arena_copy(
+            build->arena, cg_str_from(build->options->upstream_names[route->upstream]));
     if (override != NULL)
         cg_build_overrides(build, override, route);
     if (invalidate != NULL)

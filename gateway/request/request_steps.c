@@ -66,11 +66,10 @@ static enum cg_step_result begin_read(struct cg_request *request)
 
 enum cg_step_result cg_request_step_receive(struct cg_request *request)
 {
-    struct cg_machine *machine = request->machine;
     count(request, CG_METRIC_REQUESTS);
-    if (machine->log_requests)
+    if (request->regime->log_requests)
         remember_for_log(request);
-    cg_plan_make(machine->ruleset, request->facts, false, &request->arena, &request->plan);
+    cg_plan_make(request->regime->ruleset, request->facts, false, &request->arena, &request->plan);
     request->reason = request->plan.reason;
     if (cg_str_eq(request->facts->method, CG_STR("PURGE")) &&
         request->plan.kind != CG_PLAN_REFUSE) {
@@ -186,7 +185,7 @@ static enum cg_seal_result unseal(struct cg_request *request)
     struct cg_blob *sealed = request->entry_blob;
     request->entry_blob = NULL;
     enum cg_seal_result result =
-        cg_seal_open(request->machine->sealer, cg_blob_str(sealed), &claim, &request->entry_blob);
+        cg_seal_open(request->regime->sealer, cg_blob_str(sealed), &claim, &request->entry_blob);
     cg_blob_unref(sealed);
     return result;
 }
@@ -337,7 +336,7 @@ enum cg_step_result cg_request_step_finished(struct cg_request *request)
     cg_timer_disarm(request->machine->clock, &request->timer);
     if (!request->reply_begun)
         cg_count_reason(request->machine->sheet, request->reason);
-    if (request->machine->log_requests && request->reply_begun)
+    if (request->regime->log_requests && request->reply_begun)
         log_request(request);
     request->finished = true;
     cg_request_unref(request);

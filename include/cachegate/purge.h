@@ -67,6 +67,10 @@ void cg_purge_after(const struct cg_ruleset *ruleset, const struct cg_plan *plan
 void cg_purge_on_refusal(const struct cg_ruleset *ruleset, const struct cg_plan *plan,
                          unsigned status, struct cg_arena *arena, struct cg_purge_set *ret_set);
 
+/* Adds what is in `more`; both of one kind (names or none), and in the same arena. */
+void cg_purge_set_join(struct cg_purge_set *set, const struct cg_purge_set *more,
+                       struct cg_arena *arena);
+
 /* For the admin API: these add to a set, zeroed before the first use. */
 /* False when the text is no pattern (then `problems` says why). */
 bool cg_purge_of_pattern(const struct cg_ruleset *ruleset, struct cg_str pattern,
