@@ -211,6 +211,10 @@ enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
     if (request->view.result != CG_STORE_OK)
         return cg_request_follow_verdict(request, request->view.result, CG_REASON_ABSENT);
     request->in_outage = request->view.stand_in != NULL;
+    if (!cg_bans_agree(request->bans, cg_route_digest(request->plan.route))) {
+        count_miss(request);
+        return cg_request_pass(request, CG_REASON_RULES_DIFFER);
+    }
     enum cg_reason unreadable = CG_REASON_ABSENT;
     const struct cg_entry *entry = read_entry(request, &unreadable);
     request->verdict =
