@@ -44,6 +44,17 @@ const char *cg_metric_sentence(enum cg_metric metric)
     return sentences[metric];
 }
 
+const char *cg_result_word(enum cg_result result)
+{
+    static const char *const words[] = {
+#define CG_RESULT(name, word, sentence) [CG_RESULT_##name] = word,
+#include "cachegate/tables/results.def"
+#undef CG_RESULT
+    };
+    CG_ASSERT(result < CG_RESULT_COUNT);
+    return words[result];
+}
+
 struct cg_book *cg_book_create(size_t route_count)
 {
     struct cg_book *book = calloc(1, sizeof *book);

@@ -22,6 +22,14 @@ enum cg_metric {
 const char *cg_metric_name(enum cg_metric metric);
 const char *cg_metric_sentence(enum cg_metric metric);
 
+enum cg_result {
+#define CG_RESULT(name, word, sentence) CG_RESULT_##name,
+#include "cachegate/tables/results.def"
+#undef CG_RESULT
+    CG_RESULT_COUNT
+};
+const char *cg_result_word(enum cg_result result);
+
 /* Per route: what `GET /cache/stats` lists. */
 enum cg_route_metric { CG_ROUTE_HITS, CG_ROUTE_MISSES, CG_ROUTE_SETS, CG_ROUTE_METRIC_COUNT };
 

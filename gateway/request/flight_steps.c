@@ -22,6 +22,7 @@ static void fail(struct cg_flight *flight, enum cg_origin_outcome outcome, struc
         flight->machine->origin->port->cancel(flight->exchange);
     flight->exchange = NULL;
     flight->ended = true;
+    flight->ended_us = cg_clock_monotonic_us();
     flight->outcome = outcome;
     flight->detail = detail;
 }
@@ -102,6 +103,9 @@ enum cg_step_result cg_flight_step_ask(struct cg_flight *flight)
     if (flight->sharing == CG_SHARING_UNSENT)
         cg_flight_delist(flight);
     flight->sought = true;
+    flight->ended_us = 0; /* it may be asked again */
+    if (flight->asked_us == 0)
+        flight->asked_us = cg_clock_monotonic_us();
     flight->asked_at_ms = cg_now_ms(machine->clock);
     if (!cg_forward_fields(&founder->plan, facts, machine->via, &founder->arena,
                            &flight->forwarded)) {

@@ -15,6 +15,7 @@
 #include "gateway/request/ports.h"
 
 struct cg_request;
+struct cg_request_record;
 struct cg_flights;
 struct cg_sealer;
 
@@ -57,6 +58,10 @@ struct cg_machine {
     struct cg_str via;
     struct cg_str admin_token; /* for PURGE on the traffic port; empty: never accepted */
     bool log_requests;
+    /* Told of every request when it is over (record.h); NULL: nobody is. Must not answer clients.
+     */
+    void (*observe)(void *observer, const struct cg_request_record *record);
+    void *observer;
     bool shows_keys;                                  /* in Cache-Status (RFC 9211 2.7) */
     struct cg_sealer *sealer;                         /* for stores that seal; one thread's */
     void (*random_bytes)(void *bytes, size_t length); /* fit for salts */

@@ -60,7 +60,8 @@ static void visit_ends(struct visit *visit)
 
 static void visit_send(struct cg_client *client, struct cg_str bytes, bool final)
 {
-    (void)bytes;
+    client->body_bytes += bytes.length;
+    client->whole = final;
     if (final)
         visit_ends(visit_of(client));
     else

@@ -494,6 +494,8 @@ static void client_send(struct cg_client *base, struct cg_str bytes, bool final)
     struct world_client *client = client_of(base);
     CG_ASSERT(client->begun && !client->ended && !client->outstanding && !client->gone);
     cg_buf_add_str(&client->body, bytes);
+    base->body_bytes += bytes.length;
+    base->whole = final;
     client->ended = final;
     if (client->leaves_inside_send) {
         world_client_leaves(client);
