@@ -104,6 +104,7 @@ struct cg_worker {
     struct cg_warm *warm;        /* owned; of the first thread, where anything is warmed */
     struct cg_door *doors;       /* owned */
     size_t door_count;
+    size_t *route_slots;         /* owned; the machine's */
     h2o_linklist_t connections;
     size_t connection_count;
     struct cg_timer tick; /* timeouts of connections */

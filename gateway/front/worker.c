@@ -7,6 +7,7 @@
 #include "cachegate/seal.h"
 #include "gateway/net/lookup.h"
 #include "gateway/request/warm.h"
+#include "gateway/request/record.h"
 
 #include <h2o/http1.h>
 #include <h2o/http2.h>
@@ -161,6 +162,7 @@ static void open_warm(struct cg_worker *worker)
     if (worker != worker->server->workers)
         return;
     if (settings->warm_count == 0) {
+    worker->route_slots = cg_route_slots_create(server->book, settings->ruleset);
         on_warm(worker);
         return;
     }
@@ -182,6 +184,7 @@ static void open_worker(struct cg_worker *worker)
     worker->accept =
         (h2o_accept_ctx_t){.ctx = &worker->context, .hosts = server->configuration.hosts};
     worker->clock = cg_clock_create();
+        .route_slots = worker->route_slots,
     open_machine(worker);
     open_warm(worker);
     size_t index = (size_t)(worker - server->workers), door = 0;
@@ -300,6 +303,7 @@ static void start_drain(struct cg_worker *worker)
     cg_guards_watch(worker);
     if (worker->tick_ms > 100)
         worker->tick_ms = 100;
+    free(worker->route_slots);
     cg_timer_arm(worker->clock, &worker->tick, worker->tick_ms);
 }
 

@@ -204,7 +204,7 @@ static void on_refusal_purged(void *owner, enum cg_store_result result)
 {
     struct cg_flight *flight = cg_flight_of(owner);
     if (result != CG_STORE_OK)
-        cg_count(flight->machine->sheet, CG_METRIC_STORE_ERRORS, 1);
+        cg_count_store_error(flight->machine->sheet, CG_OPERATION_PURGE);
     cg_flight_answered(flight);
 }
 
@@ -223,7 +223,7 @@ enum cg_step_result cg_flight_step_refused(struct cg_flight *flight)
     cg_purge_on_refusal(machine->ruleset, &founder->plan, flight->status, &founder->arena, &set);
     if (set.instance_count == 0)
         return CG_CONTINUE;
-    cg_count(machine->sheet, CG_METRIC_DELETES, set.instance_count);
+    cg_request_note_purge(machine, founder->plan.route, &set);
     cg_flight_await(flight);
     machine->store->port->purge(machine->store, set.instances, set.instance_count,
                                 on_refusal_purged, flight);
@@ -282,9 +282,9 @@ static void on_filled(void *owner, enum cg_store_result result)
     if (result == CG_STORE_OK) {
         flight->stored = flight->shareable;
         cg_count(machine->sheet, CG_METRIC_SETS, 1);
-        cg_count_route(machine->sheet, flight->founder->plan.route->index, CG_ROUTE_SETS);
+        cg_count_route(machine->sheet, cg_request_slot(flight->founder), CG_ROUTE_SETS);
     } else {
-        cg_count(machine->sheet, CG_METRIC_STORE_ERRORS, 1);
+        cg_count_store_error(machine->sheet, CG_OPERATION_FILL);
         cg_count_reason(machine->sheet, CG_REASON_STORE_REFUSED);
     }
     end_fill(flight);
@@ -294,7 +294,7 @@ static void on_marker_filled(void *owner, enum cg_store_result result)
 {
     struct cg_flight *flight = cg_flight_of(owner);
     if (result != CG_STORE_OK)
-        cg_count(flight->machine->sheet, CG_METRIC_STORE_ERRORS, 1);
+        cg_count_store_error(flight->machine->sheet, CG_OPERATION_FILL);
     end_fill(flight);
 }
 
@@ -420,7 +420,8 @@ enum cg_step_result cg_flight_step_store(struct cg_flight *flight)
     cg_flight_go(flight, CG_FLIGHT_done);
     leave_lane(flight);
     if (flight->outcome != CG_ORIGIN_COMPLETE) {
-        cg_count(flight->machine->sheet, CG_METRIC_UPSTREAM_ERRORS, 1);
+        cg_count_upstream_error(flight->machine->sheet, flight->founder->plan.upstream,
+                                (unsigned)flight->outcome);
         uint64_t held;
         if (cg_log_gate_open(&flight->machine->failure_gate, cg_now_ms(flight->machine->clock),
                              &held))

@@ -1,14 +1,71 @@
 #include "gateway/request/record.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/recent.h"
 #include "gateway/request/machine.h"
 
 static uint64_t since(int64_t begin_us, int64_t now_us)
 {
     return now_us > begin_us ? (uint64_t)(now_us - begin_us) : 0;
 }
+
+/* ---- routes ---- */
+
+size_t *cg_route_slots_create(struct cg_book *book, const struct cg_ruleset *ruleset)
+{
+    size_t *slots = calloc(ruleset->route_count + 1, sizeof *slots);
+    CG_ASSERT(slots != NULL);
+    for (size_t i = 0; i < ruleset->route_count; i++)
+        slots[i] = cg_book_route_slot(book, ruleset->routes[i].name);
+    return slots;
+}
+
+size_t cg_request_slot(const struct cg_request *request)
+{
+    const struct cg_route *route = request->plan.route;
+    return route == NULL ? CG_ROUTE_SLOT_NONE : request->machine->route_slots[route->index];
+}
+
+/* ---- purges ---- */
+
+static void list_purge(const struct cg_machine *machine, const struct cg_route *route,
+                       const struct cg_purge_set *set, enum cg_purge_cause cause)
+{
+    const struct cg_recent_note note = {
+        .at_ms = cg_now_ms(machine->clock),
+        .cause = cg_purge_cause_word(cause),
+        .route = route == NULL ? CG_STR("") : route->name,
+        .shapes = set->shapes,
+        .shape_count = set->shape_count,
+        .instances = set->instance_count,
+        .open = set->ban_count,
+        .widened = set->widened > 0,
+    };
+    cg_recent_add(cg_recent_process(), &note);
+}
+
+void cg_request_note_purge(struct cg_machine *machine, const struct cg_route *route,
+                           const struct cg_purge_set *set)
+{
+    enum cg_purge_cause first = CG_PURGE_CAUSE_COUNT;
+    cg_count(machine->sheet, CG_METRIC_DELETES, set->instance_count);
+    cg_count(machine->sheet, CG_METRIC_BANS, set->ban_count);
+    cg_count(machine->sheet, CG_METRIC_WIDENED, set->widened);
+    for (unsigned i = 0; i < CG_PURGE_CAUSE_COUNT; i++) {
+        if (set->causes[i] == 0)
+            continue;
+        cg_count_purge(machine->sheet, (enum cg_purge_cause)i, set->causes[i]);
+        if (first == CG_PURGE_CAUSE_COUNT)
+            first = (enum cg_purge_cause)i;
+    }
+    if (first != CG_PURGE_CAUSE_COUNT)
+        list_purge(machine, route, set, first);
+}
+
+/* ---- the times of a request ---- */
 
 void cg_request_note_store_wait(struct cg_request *request)
 {

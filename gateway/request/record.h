@@ -49,6 +49,12 @@ struct cg_request_record {
 
 /* ---- for the machine ---- */
 
+/* Where its route is counted. */
+size_t cg_request_slot(const struct cg_request *request);
+/* What is purged, and why: counted, and listed among the recent purges. The one place for that. */
+void cg_request_note_purge(struct cg_machine *machine, const struct cg_route *route,
+                           const struct cg_purge_set *set);
+
 /* An answer of that status begins. */
 void cg_request_note_head(struct cg_request *request, unsigned status);
 /* The client has everything, or leaves: the last moment at which its facts can be read. */
@@ -59,6 +65,9 @@ void cg_request_note_store_answer(struct cg_request *request);
 void cg_request_note_flight_left(struct cg_request *request);
 
 /* ---- for the front ---- */
+
+/* The slots of a ruleset's routes, by index; to be freed. */
+size_t *cg_route_slots_create(struct cg_book *book, const struct cg_ruleset *ruleset);
 
 /* A request that was refused before the machine took it up. */
 void cg_machine_note_refusal(struct cg_machine *machine, const struct cg_request_record *record);

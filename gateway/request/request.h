@@ -55,6 +55,7 @@ struct cg_machine {
     struct cg_origin *origin;
     struct cg_clock *clock;
     struct cg_sheet *sheet;
+    const size_t *route_slots; /* of the sheet's book, by index in the ruleset */
     struct cg_str via;
     struct cg_str admin_token; /* for PURGE on the traffic port; empty: never accepted */
     bool log_requests;

@@ -17,7 +17,7 @@ static void count(struct cg_request *request, enum cg_metric metric)
 static void count_route(struct cg_request *request, enum cg_route_metric metric)
 {
     if (request->plan.route != NULL)
-        cg_count_route(request->machine->sheet, request->plan.route->index, metric);
+        cg_count_route(request->machine->sheet, cg_request_slot(request), metric);
 }
 
 static enum cg_step_result refuse(struct cg_request *request)
@@ -125,7 +125,7 @@ enum cg_step_result cg_request_step_lookup(struct cg_request *request)
 
 enum cg_step_result cg_request_pass_in_outage(struct cg_request *request)
 {
-    count(request, CG_METRIC_STORE_ERRORS);
+    cg_count_store_error(request->machine->sheet, CG_OPERATION_LOOKUP);
     if (request->wishes.only_if_cached)
         return cg_request_refuse_unasked(request);
     request->in_outage = true;
