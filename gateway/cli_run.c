@@ -160,7 +160,7 @@ static bool start(struct gateway *gateway, const struct cg_settings *settings)
 {
     char *error = NULL;
     gateway->settings = settings;
-    gateway->book = cg_book_create(settings->ruleset->route_count);
+    gateway->book = cg_book_create(settings->upstream_count);
     if (!make_store(gateway, settings, &error))
         return fail("redis", error);
     if (gateway->redis != NULL)

@@ -98,7 +98,7 @@ static void on_done(void *owner, enum cg_store_result result)
         cg_count(sheet, CG_METRIC_DELETES, operation->set.instance_count);
         cg_count(sheet, CG_METRIC_BANS, operation->set.ban_count);
     } else {
-        cg_count(sheet, CG_METRIC_STORE_ERRORS, 1);
+        cg_count_store_error(sheet, CG_OPERATION_PURGE);
     }
     if (operation->request != NULL && operation->result == CG_STORE_OK)
         answer(operation);
@@ -133,6 +133,9 @@ static void on_counters_moved(void *owner, enum cg_store_result result)
     struct operation *operation = owner;
     operation->result = result;
     hand_over(operation, false);
+        cg_count(sheet, CG_METRIC_WIDENED, operation->set.widened);
+        for (unsigned i = 0; i < CG_PURGE_CAUSE_COUNT; i++)
+            cg_count_purge(sheet, (enum cg_purge_cause)i, operation->set.causes[i]);
 }
 
 /* Hands the set to the store; `flush` instead of it when there is none. Counters of groups are
@@ -189,6 +192,7 @@ void cg_admin_purge_group(const struct cg_admin_call *call)
 
 void cg_admin_purge(const struct cg_admin_call *call)
 {
+    operation->set.causes[CG_PURGE_FLUSH] = 1;
     struct operation *operation = begin(call);
     const char *remedy = "";
     struct cg_str body = cg_str_of(call->request->entity.base, call->request->entity.len);

@@ -65,17 +65,18 @@ static json_t *list_routes(const struct cg_admin *admin, const struct cg_store_f
     json_t *routes = json_array();
     for (size_t i = 0; i < ruleset->route_count; i++) {
         const struct cg_route *route = &ruleset->routes[i];
-        uint64_t hits = cg_book_sum_route(book, i, CG_ROUTE_HITS);
-        uint64_t misses = cg_book_sum_route(book, i, CG_ROUTE_MISSES);
+        size_t slot = cg_book_route_slot(book, route->name);
+        uint64_t hits = cg_book_sum_route(book, slot, CG_ROUTE_HITS);
+        uint64_t misses = cg_book_sum_route(book, slot, CG_ROUTE_MISSES);
         json_t *object = json_object();
         json_t *name = json_stringn(route->name.bytes, route->name.length);
         json_object_set_new(object, "name", name != NULL ? name : cg_admin_json_text(route->name));
         set_count(object, "hits", hits);
         set_count(object, "misses", misses);
-        set_count(object, "sets", cg_book_sum_route(book, i, CG_ROUTE_SETS));
+        set_count(object, "sets", cg_book_sum_route(book, slot, CG_ROUTE_SETS));
         json_object_set_new(object, "hit_rate", hit_rate(hits, misses));
-        if (fleet != NULL && i < fleet->route_count)
-            set_count(object, "keys", fleet->route_keys[i]);
+        if (fleet != NULL && route->key_route < fleet->route_count)
+            set_count(object, "keys", fleet->route_keys[route->key_route]);
         json_array_append_new(routes, object);
     }
     return routes;

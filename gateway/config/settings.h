@@ -137,6 +137,11 @@ struct cg_settings {
     uint32_t drain_timeout_ms;
     char *via;                  /* our pseudonym in Via and Cache-Status: "cachegate" */
     struct cg_ruleset *ruleset; /* owned; never NULL */
+    char *reload_watch;         /* on, poll, off */
+    uint32_t reload_debounce_ms, reload_poll_ms;
+    /* What they were read from, globs of rules as they are; and what is read again with them. */
+    const char **files;
+    size_t file_count;
 };
 
 struct cg_settings *cg_settings_free(struct cg_settings *settings);

@@ -78,7 +78,7 @@ static void start_protocol(struct cg_downstream *connection)
         return;
     }
     cg_downstream_enter(connection, CG_STAGE_TLS);
-    h2o_socket_ssl_handshake(connection->socket, connection->worker->server->tls, NULL,
+    h2o_socket_ssl_handshake(connection->socket, connection->worker->tls, NULL,
                              on_handshake);
 }
 

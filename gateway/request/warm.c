@@ -60,7 +60,8 @@ static void visit_ends(struct visit *visit)
 
 static void visit_send(struct cg_client *client, struct cg_str bytes, bool final)
 {
-    (void)bytes;
+    client->body_bytes += bytes.length;
+    client->whole = final;
     if (final)
         visit_ends(visit_of(client));
     else
@@ -194,6 +195,14 @@ struct cg_warm *cg_warm_create(struct cg_machine *machine, const struct cg_warm_
     warm->turn = (struct cg_timer){.on_expiry = on_turn, .owner = warm};
     wake(warm, 0);
     return warm;
+}
+
+void cg_warm_again(struct cg_warm *warm)
+{
+    if (warm == NULL)
+        return;
+    warm->knows_epoch = false;
+    wake(warm, 0);
 }
 
 void cg_warm_stop(struct cg_warm *warm)

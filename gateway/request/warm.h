@@ -23,6 +23,8 @@ struct cg_warm;
 struct cg_warm *cg_warm_create(struct cg_machine *machine, const struct cg_warm_wish *wishes,
                                size_t count, uint32_t concurrency, void (*on_done)(void *owner),
                                void *owner);
+/* Once more, when what is under way has ended: the rules have changed. Takes NULL. */
+void cg_warm_again(struct cg_warm *warm);
 /* Asks for nothing more; what is under way is left. */
 void cg_warm_stop(struct cg_warm *warm);
 /* Stops first. No answer of the store may be awaited. Takes NULL; returns NULL. */
