@@ -107,6 +107,11 @@ static bool is_warm(void *owner)
     return cg_server_is_warm(((struct gateway *)owner)->server);
 }
 
+static bool fetch(void *owner, struct cg_warm_order *order)
+{
+    return cg_server_fetch(((struct gateway *)owner)->server, order);
+}
+
 static unsigned count_loops_alive(void *owner, uint32_t within_ms)
 {
     const struct gateway *gateway = owner;
@@ -189,6 +194,7 @@ static bool start(struct gateway *gateway, const struct cg_settings *settings)
         .threads = count_threads,
         .loops_alive = count_loops_alive,
         .is_warm = is_warm,
+        .fetch = fetch,
     };
     gateway->admin = cg_admin_start(&world, &error);
     return gateway->admin != NULL || fail("admin", error);

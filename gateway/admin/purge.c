@@ -1,6 +1,5 @@
-#include "gateway/admin/parts.h"
-
 #include "cachegate/assert.h"
+#include "gateway/admin/refresh.h"
 #include "gateway/base/log.h"
 
 #include <stdlib.h>
@@ -17,6 +16,8 @@ struct operation {
     struct cg_purge_set set; /* in the arena */
     unsigned pending;
     enum cg_store_result result; /* the first that was not OK */
+    bool refreshes;
+    struct cg_refresh refresh; /* what is fetched afterwards */
 };
 
 /* Lives in the request's pool, and so learns of its end. */
@@ -49,6 +50,7 @@ static void end(struct operation *operation)
     operation->admin->operation_count--;
     if (operation->tie != NULL)
         operation->tie->operation = NULL;
+    cg_warm_order_destroy(operation->refresh.order);
     cg_arena_fini(&operation->arena);
     free(operation);
 }
@@ -81,7 +83,41 @@ static void answer(struct operation *operation)
     json_object_set_new(object, "banned", json_integer((json_int_t)operation->set.ban_count));
     if (operation->set.widened > 0)
         json_object_set_new(object, "widened", cg_admin_json_text(operation->set.widened_detail));
-    cg_admin_answer(operation->request, 200, object);
+    if (operation->refreshes) {
+        const struct cg_refresh *refresh = &operation->refresh;
+        json_object_set_new(object, "fetching", json_integer((json_int_t)refresh->fetched));
+        json_object_set_new(object, "left", json_integer((json_int_t)refresh->left));
+    }
+    cg_admin_answer(operation->request, operation->refreshes ? 202 : 200, object);
+}
+
+/* Only what was acknowledged is fetched anew: before, the old answer could still be found. */
+static bool fetch(struct operation *operation)
+{
+    const struct cg_admin_world *world = &operation->admin->world;
+    struct cg_warm_order *order = operation->refresh.order;
+    if (order == NULL)
+        return true;
+    if (!world->fetch(world->owner, order))
+        return false;
+    operation->refresh.order = NULL;
+    return true;
+}
+
+static void finish(struct operation *operation)
+{
+    bool taken = operation->result == CG_STORE_OK && fetch(operation);
+    if (operation->request == NULL)
+        return;
+    if (taken)
+        answer(operation);
+    else if (operation->result == CG_STORE_OK)
+        cg_admin_answer_error(operation->request, 503,
+                              CG_STR("all was purged, but too much is being fetched already"),
+                              CG_STR("ask again when the log says that the fetches are through"));
+    else
+        cg_admin_answer_error(operation->request, 503, CG_STR("the store did not take the purge"),
+                              CG_STR("try again; GET /cache/health says how the store is"));
 }
 
 static void on_done(void *owner, enum cg_store_result result)
@@ -100,11 +136,7 @@ static void on_done(void *owner, enum cg_store_result result)
     } else {
         cg_count_store_error(sheet, CG_OPERATION_PURGE);
     }
-    if (operation->request != NULL && operation->result == CG_STORE_OK)
-        answer(operation);
-    else if (operation->request != NULL)
-        cg_admin_answer_error(operation->request, 503, CG_STR("the store did not take the purge"),
-                              CG_STR("try again; GET /cache/health says how the store is"));
+    finish(operation);
     end(operation);
 }
 
@@ -206,6 +238,15 @@ void cg_admin_purge(const struct cg_admin_call *call)
 
 void cg_admin_refresh(const struct cg_admin_call *call)
 {
-    cg_admin_answer_error(call->request, 501, CG_STR("refresh is not built yet"),
-                          CG_STR("purge instead: the next request fetches anew"));
+    struct operation *operation = begin(call);
+    const char *remedy = "";
+    struct cg_str body = cg_str_of(call->request->entity.base, call->request->entity.len);
+    const char *error =
+        cg_admin_refresh_read(call->admin->world.settings->ruleset, body, &operation->arena,
+                              &operation->set, &operation->refresh, &remedy);
+    operation->refreshes = true;
+    if (error != NULL)
+        refuse(operation, 400, error, remedy);
+    else
+        start(operation, false);
 }

@@ -161,6 +161,8 @@ static void open_warm(struct cg_worker *worker)
     const struct cg_settings *settings = worker->server->settings;
     if (worker != worker->server->workers)
         return;
+    cg_fetches_open(worker->server->fetches, &worker->machine, &worker->context,
+                    settings->warm_concurrency);
     if (settings->warm_count == 0) {
     worker->route_slots = cg_route_slots_create(server->book, settings->ruleset);
         on_warm(worker);
@@ -205,6 +207,13 @@ static void close_doors(struct cg_worker *worker)
         cg_door_close(&worker->doors[i]);
 }
 
+static void stop_warm(struct cg_worker *worker)
+{
+    cg_warm_stop(worker->warm);
+    if (worker == worker->server->workers)
+        cg_fetches_stop(worker->server->fetches);
+}
+
 static bool is_empty(const struct cg_worker *worker)
 {
     return worker->connection_count == 0 && worker->machine.live == 0;
@@ -223,7 +232,7 @@ static bool cut_everything(struct cg_worker *worker)
 {
     int64_t started_ms = cg_clock_monotonic_ms();
     close_doors(worker);
-    cg_warm_stop(worker->warm);
+    stop_warm(worker);
     worker->tick_ms = 25;
     cg_timer_arm(worker->clock, &worker->tick, worker->tick_ms);
     h2o_linklist_t *next;
@@ -250,6 +259,8 @@ static void close_worker(struct cg_worker *worker)
     hooks->store_close(hooks->owner, worker->machine.store);
     worker->warm = cg_warm_destroy(worker->warm); /* to which the store could have answered */
     free(worker->wishes);
+    if (worker == worker->server->workers)
+        cg_fetches_close(worker->server->fetches);
     worker->machine.sealer = cg_sealer_destroy(worker->machine.sealer);
     if (worker->date != NULL)
         h2o_mem_release_shared(worker->date);
@@ -295,7 +306,7 @@ static void start_drain(struct cg_worker *worker)
     worker->draining = true;
     worker->drain_started_ms = cg_clock_monotonic_ms();
     close_doors(worker);
-    cg_warm_stop(worker->warm);
+    stop_warm(worker);
     /* Answers of HTTP/1.1 say `Connection: close` from now on, and HTTP/2 the first GOAWAY. What
      * libh2o would do a second later is done better by cg_guard_drain. */
     h2o_context_request_shutdown(&worker->context);
