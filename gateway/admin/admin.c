@@ -4,6 +4,7 @@
 #include "gateway/admin/listen.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
+#include "gateway/net/handover.h"
 #include "gateway/net/lookup.h"
 
 #include <fcntl.h>
@@ -31,11 +32,14 @@ struct cg_admin *cg_admin_start(const struct cg_admin_world *world, char **ret_e
     struct cg_admin *admin = calloc(1, sizeof *admin);
     CG_ASSERT(admin != NULL);
     admin->world = *world;
-    admin->listener = cg_admin_listen(&world->settings->admin, &admin->address, ret_error);
+    admin->listener = cg_admin_listen(&world->settings->admin, world->settings->handover,
+                                      &admin->address, ret_error);
     if (admin->listener < 0) {
         free(admin);
         return NULL;
     }
+    if (world->settings->admin.kind == CG_ADDRESS_UNIX)
+        (void)stat(world->settings->admin.path, &admin->file);
     admin->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     CG_ASSERT(admin->wake >= 0);
     admin->started_ms = cg_clock_monotonic_ms();
@@ -167,7 +171,8 @@ static void *run(void *argument)
         turn(admin, 1000);
     tear_down(admin, listener, wake);
     if (admin->world.settings->admin.kind == CG_ADDRESS_UNIX)
-        unlink(admin->world.settings->admin.path);
+        cg_handover_unlink(admin->world.settings->admin.path, admin->file.st_dev,
+                           admin->file.st_ino);
     return NULL;
 }
 

@@ -14,6 +14,7 @@
 #include <h2o.h>
 #include <jansson.h>
 #include <pthread.h>
+#include <sys/stat.h>
 
 enum {
     CG_ADMIN_BODY_BYTES_MAX = 1 << 20,
@@ -28,6 +29,7 @@ struct cg_admin {
     struct cg_admin_world world;
     char *address; /* owned */
     int listener;
+    struct stat file; /* of a UNIX socket */
     int wake; /* eventfd: the loop looks at `stopping` */
     atomic_bool ready;
     atomic_bool stopping;
@@ -93,6 +95,7 @@ void cg_admin_purges(const struct cg_admin_call *call);
 void cg_admin_groups(const struct cg_admin_call *call);
 void cg_admin_livez(const struct cg_admin_call *call);
 void cg_admin_readyz(const struct cg_admin_call *call);
+void cg_admin_drain(const struct cg_admin_call *call);
 void cg_admin_metrics(const struct cg_admin_call *call);
 void cg_admin_flush(const struct cg_admin_call *call);
 void cg_admin_purge_user(const struct cg_admin_call *call);

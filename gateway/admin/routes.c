@@ -51,8 +51,7 @@ static const struct endpoint endpoints[] = {
      true,
      cg_admin_purge,
      "a JSON body with patterns, groups and users"},
-    {"POST", "/cache/refresh", {"cache", "refresh"}, true, cg_admin_refresh,
-     "purges as above, and fetches its urls again"},
+    {"POST", "/cache/refresh", {"cache", "refresh"}, true, cg_admin_refresh, "not built yet"},
     {"DELETE",
      "/cache/user/{identity}",
      {"cache", "user", ""},
@@ -68,6 +67,12 @@ static const struct endpoint endpoints[] = {
     {"GET", "/metrics", {"metrics"}, false, cg_admin_metrics, "for Prometheus"},
     {"GET", "/livez", {"livez"}, false, cg_admin_livez, "whether all threads are turning"},
     {"GET", "/readyz", {"readyz"}, false, cg_admin_readyz, "whether traffic is wanted"},
+    {"POST",
+     "/drain",
+     {"drain"},
+     true,
+     cg_admin_drain,
+     "not ready from now on; clients are told to go, and served on"},
 };
 
 enum { ENDPOINTS = sizeof endpoints / sizeof endpoints[0] };
