@@ -18,6 +18,7 @@ int cg_cli_explain(int argc, char **argv);
 int cg_cli_stats(int argc, char **argv);
 int cg_cli_health(int argc, char **argv);
 int cg_cli_purge(int argc, char **argv);
+int cg_cli_refresh(int argc, char **argv);
 int cg_cli_flush(int argc, char **argv);
 int cg_cli_drain(int argc, char **argv);
 int cg_cli_wait(int argc, char **argv);

@@ -109,6 +109,11 @@ static bool is_warm(void *owner)
     return cg_server_is_warm(((struct gateway *)owner)->server);
 }
 
+static bool fetch(void *owner, struct cg_warm_order *order)
+{
+    return cg_server_fetch(((struct gateway *)owner)->server, order);
+}
+
 static void leave(void *owner)
 {
     cg_server_leave(((struct gateway *)owner)->server);
@@ -203,6 +208,7 @@ static bool start(struct gateway *gateway, const struct cg_settings *settings)
         .is_warm = is_warm,
         .leave = leave,
         .connections = count_connections,
+        .fetch = fetch,
     };
     gateway->admin = cg_admin_start(&world, &error);
     return gateway->admin != NULL || fail("admin", error);
