@@ -18,6 +18,7 @@
 
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
+#include "gateway/front/fetches.h"
 #include "gateway/front/server.h"
 #include "gateway/request/request.h"
 
@@ -71,6 +72,7 @@ struct cg_server {
     _Atomic size_t connection_count; /* over all threads */
     _Atomic size_t listening_count;  /* threads whose doors are open */
     atomic_bool warm;
+    struct cg_fetches *fetches; /* owned; on the first thread */
     pthread_mutex_t lock; /* for `changed`, and held while orders are sent */
     pthread_cond_t changed;
 };

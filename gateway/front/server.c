@@ -115,6 +115,7 @@ struct cg_server *cg_server_start(const struct cg_settings *settings,
     server->settings = settings;
     server->hooks = *hooks;
     server->book = book;
+    server->fetches = cg_fetches_create();
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -183,6 +184,7 @@ struct cg_server *cg_server_stop(struct cg_server *server, size_t *ret_cut)
         free(server->workers[i].doors);
     if (server->configured)
         h2o_config_dispose(&server->configuration);
+    cg_fetches_destroy(server->fetches);
     cg_tls_destroy(server->tls);
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->lock);
@@ -202,6 +204,11 @@ unsigned cg_server_loops_alive(const struct cg_server *server, uint32_t within_m
             now_ms - atomic_load_explicit(&server->workers[i].turned_ms, memory_order_relaxed) <=
             (int64_t)within_ms;
     return alive;
+}
+
+bool cg_server_fetch(struct cg_server *server, struct cg_warm_order *order)
+{
+    return cg_fetches_hand_over(server->fetches, order);
 }
 
 bool cg_server_is_warm(const struct cg_server *server)

@@ -43,6 +43,9 @@ void cg_server_drain(struct cg_server *server, uint32_t timeout_ms);
 struct cg_server *cg_server_stop(struct cg_server *server, size_t *ret_cut);
 /* For livez: how many loops turned within the last `within_ms`. */
 unsigned cg_server_loops_alive(const struct cg_server *server, uint32_t within_ms);
+struct cg_warm_order;
+/* From any thread: takes a list to be fetched (fetches.h). False: not now, it is the caller's. */
+bool cg_server_fetch(struct cg_server *server, struct cg_warm_order *order);
 /* Whether what is warmed at the start was asked for (request/warm.h). */
 bool cg_server_is_warm(const struct cg_server *server);
 unsigned cg_server_threads(const struct cg_server *server);

@@ -215,6 +215,8 @@ static void open_warm(struct cg_worker *worker)
     const struct cg_settings *settings = worker->server->settings;
     if (worker != worker->server->workers)
         return;
+    cg_fetches_open(worker->server->fetches, &worker->machine, &worker->context,
+                    settings->warm_concurrency);
     if (settings->warm_count == 0) {
         on_warm(worker);
         return;
@@ -255,6 +257,13 @@ static void open_worker(struct cg_worker *worker)
 static void stop_warm(struct cg_worker *worker)
 {
     cg_warm_stop(worker->warm);
+}
+
+static void stop_warm(struct cg_worker *worker)
+{
+    cg_warm_stop(worker->warm);
+    if (worker == worker->server->workers)
+        cg_fetches_stop(worker->server->fetches);
 }
 
 static bool is_empty(const struct cg_worker *worker)
@@ -304,6 +313,8 @@ static void close_worker(struct cg_worker *worker)
     hooks->store_close(hooks->owner, worker->machine.store);
     worker->warm = cg_warm_destroy(worker->warm); /* to which the store could have answered */
     free(worker->wishes);
+    if (worker == worker->server->workers)
+        cg_fetches_close(worker->server->fetches);
     worker->machine.sealer = cg_sealer_destroy(worker->machine.sealer);
     if (worker->date != NULL)
         h2o_mem_release_shared(worker->date);
