@@ -257,11 +257,6 @@ static void open_worker(struct cg_worker *worker)
 static void stop_warm(struct cg_worker *worker)
 {
     cg_warm_stop(worker->warm);
-}
-
-static void stop_warm(struct cg_worker *worker)
-{
-    cg_warm_stop(worker->warm);
     if (worker == worker->server->workers)
         cg_fetches_stop(worker->server->fetches);
 }
