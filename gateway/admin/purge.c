@@ -1,6 +1,8 @@
 #include "cachegate/assert.h"
 #include "gateway/admin/refresh.h"
+#include "gateway/base/clock.h"
 #include "gateway/base/log.h"
+#include "gateway/base/recent.h"
 
 #include <stdlib.h>
 
@@ -120,6 +122,23 @@ static void finish(struct operation *operation)
                               CG_STR("try again; GET /cache/health says how the store is"));
 }
 
+/* Into the list of recent purges: what the rules name, never what somebody typed. */
+static void list_purge(const struct operation *operation)
+{
+    const struct cg_purge_set *set = &operation->set;
+    bool flush = set->causes[CG_PURGE_FLUSH] > 0;
+    const struct cg_recent_note note = {
+        .at_ms = cg_now_ms(operation->admin->clock),
+        .cause = cg_purge_cause_word(flush ? CG_PURGE_FLUSH : CG_PURGE_ADMIN),
+        .shapes = set->shapes,
+        .shape_count = set->shape_count,
+        .instances = set->instance_count,
+        .open = set->ban_count,
+        .widened = set->widened > 0,
+    };
+    cg_recent_add(cg_recent_process(), &note);
+}
+
 static void on_done(void *owner, enum cg_store_result result)
 {
     struct operation *operation = owner;
@@ -133,6 +152,10 @@ static void on_done(void *owner, enum cg_store_result result)
     if (operation->result == CG_STORE_OK) {
         cg_count(sheet, CG_METRIC_DELETES, operation->set.instance_count);
         cg_count(sheet, CG_METRIC_BANS, operation->set.ban_count);
+        cg_count(sheet, CG_METRIC_WIDENED, operation->set.widened);
+        for (unsigned i = 0; i < CG_PURGE_CAUSE_COUNT; i++)
+            cg_count_purge(sheet, (enum cg_purge_cause)i, operation->set.causes[i]);
+        list_purge(operation);
     } else {
         cg_count_store_error(sheet, CG_OPERATION_PURGE);
     }
@@ -165,9 +188,6 @@ static void on_counters_moved(void *owner, enum cg_store_result result)
     struct operation *operation = owner;
     operation->result = result;
     hand_over(operation, false);
-        cg_count(sheet, CG_METRIC_WIDENED, operation->set.widened);
-        for (unsigned i = 0; i < CG_PURGE_CAUSE_COUNT; i++)
-            cg_count_purge(sheet, (enum cg_purge_cause)i, operation->set.causes[i]);
 }
 
 /* Hands the set to the store; `flush` instead of it when there is none. Counters of groups are
@@ -192,6 +212,7 @@ void cg_admin_flush(const struct cg_admin_call *call)
     struct operation *operation = begin(call);
     operation->set.bans = CG_ARENA_NEW(&operation->arena, struct cg_ban);
     operation->set.ban_count = 1; /* a flush is the open purge of everything */
+    operation->set.causes[CG_PURGE_FLUSH] = 1;
     start(operation, true);
 }
 
@@ -224,7 +245,6 @@ void cg_admin_purge_group(const struct cg_admin_call *call)
 
 void cg_admin_purge(const struct cg_admin_call *call)
 {
-    operation->set.causes[CG_PURGE_FLUSH] = 1;
     struct operation *operation = begin(call);
     const char *remedy = "";
     struct cg_str body = cg_str_of(call->request->entity.base, call->request->entity.len);
