@@ -134,7 +134,9 @@ struct cg_settings {
     char *log_level; /* error, warn, info, debug */
     bool log_requests;
     bool cache_status_key;
+    uint32_t drain_accept_ms; /* after the goodbye; then the doors close */
     uint32_t drain_timeout_ms;
+    bool handover;              /* another process may listen on the same addresses */
     char *via;                  /* our pseudonym in Via and Cache-Status: "cachegate" */
     struct cg_ruleset *ruleset; /* owned; never NULL */
     char *reload_watch;         /* on, poll, off */
