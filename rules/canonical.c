@@ -157,5 +157,6 @@ void cg_canonical_make(struct cg_plan_build *build)
     cg_spelling_add_optional(&spelling, route->scope_user, digest);
     plan->canonical = cg_spelling_str(&spelling);
     cg_key_of(&build->ruleset->keys, plan->canonical, (struct cg_str){NULL, 0}, &plan->key);
-    plan->key.route = route->index;
+    plan->key.route = route->key_route;
+    plan->key.pushed = route->pushed;
 }

@@ -1,5 +1,17 @@
+#include "cachegate/assert.h"
 #include "rules/plan_build.h"
 #include "rules/purge_build.h"
+
+const char *cg_purge_cause_word(enum cg_purge_cause cause)
+{
+    static const char *const words[] = {
+#define CG_PURGE_CAUSE(name, word, sentence) [CG_PURGE_##name] = word,
+#include "cachegate/tables/purge_causes.def"
+#undef CG_PURGE_CAUSE
+    };
+    CG_ASSERT(cause < CG_PURGE_CAUSE_COUNT);
+    return words[cause];
+}
 
 /* Whether an array that doubles whenever it is full is full. */
 static bool is_full(size_t count)
@@ -32,6 +44,7 @@ void cg_purge_set_add(struct cg_purge_set *set, struct cg_arena *arena,
         if (named)
             set->names = grow(arena, set->names, count, sizeof *set->names);
     }
+    set->causes[set->cause]++;
     set->instances[count] = *instance;
     if (named)
         set->names[count] = name;
@@ -47,6 +60,7 @@ void cg_purge_set_ban(struct cg_purge_set *set, struct cg_arena *arena, struct c
             return;
     if (is_full(count))
         set->bans = grow(arena, set->bans, count, sizeof *set->bans);
+    set->causes[set->cause]++;
     set->bans[set->ban_count++] = (struct cg_ban){pattern, user};
 }
 
@@ -61,13 +75,38 @@ static void add_counter(struct cg_purge_set *set, struct cg_arena *arena,
     set->counters[set->counter_count++] = *counter;
 }
 
+static void note_shape(struct cg_purge_set *set, struct cg_arena *arena, struct cg_str text)
+{
+    size_t count = set->shape_count;
+    for (size_t i = 0; i < count; i++)
+        if (cg_str_eq(set->shapes[i], text))
+            return;
+    if (is_full(count))
+        set->shapes = grow(arena, set->shapes, count, sizeof *set->shapes);
+    set->shapes[set->shape_count++] = text;
+}
+
+void cg_purge_set_note_shape(struct cg_purge_set *set, struct cg_arena *arena,
+                             const struct cg_pattern *pattern)
+{
+    note_shape(set, arena, pattern->text);
+}
+
 void cg_purge_set_join(struct cg_purge_set *set, const struct cg_purge_set *more,
                        struct cg_arena *arena)
 {
     bool named = more->names != NULL;
-    if (set->widened == 0)
+    if (set->instance_count + set->counter_count + set->ban_count + set->shape_count == 0) {
+        *set = *more;
+        return;
+    }
+    for (unsigned i = CG_PURGE_CAUSE_COUNT; i > 0; i--)
+        if (more->causes[i - 1] > 0)
+            set->cause = (enum cg_purge_cause)(i - 1);
+    if (set->widened < more->widened) { /* mostly they widen the same */
+        set->widened = more->widened;
         set->widened_detail = more->widened_detail;
-    set->widened += more->widened;
+    }
     for (size_t i = 0; i < more->instance_count; i++)
         cg_purge_set_add(set, arena, &more->instances[i],
                          named ? more->names[i] : (struct cg_str){NULL, 0}, named);
@@ -75,6 +114,8 @@ void cg_purge_set_join(struct cg_purge_set *set, const struct cg_purge_set *more
         add_counter(set, arena, &more->counters[i]);
     for (size_t i = 0; i < more->ban_count; i++)
         cg_purge_set_ban(set, arena, more->bans[i].pattern, more->bans[i].user);
+    for (size_t i = 0; i < more->shape_count; i++)
+        note_shape(set, arena, more->shapes[i]);
 }
 
 /*
@@ -150,6 +191,7 @@ void cg_purge_add_shape(struct cg_purge_build *build, unsigned shape,
                         const struct cg_str values[CG_HOLES_MAX], struct cg_str user)
 {
     const struct cg_shape *row = &build->ruleset->shapes[shape];
+    cg_purge_set_note_shape(build->set, build->arena, row->pattern);
     if (cg_str_empty(user) ? !row->for_everyone : !row->for_self) {
         cg_purge_add_open(build, shape, values, user);
         return;

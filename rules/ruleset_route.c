@@ -207,7 +207,7 @@ void cg_build_route(struct cg_build *build, const struct cg_node *node,
     struct cg_draft draft = *defaults;
     struct cg_route *route = &draft.route;
     route->where = node;
-    route->index = (unsigned)ruleset->route_count;
+    route->index = route->key_route = (unsigned)ruleset->route_count;
     draft.own_ttl = cg_node_get(node, "ttl");
     const struct cg_node *match = cg_node_get(node, "match");
     const struct cg_node *host = cg_node_get(node, "host");

@@ -50,16 +50,15 @@ static void add_routes(struct cg_buf *out, const struct cg_admin *admin)
          "cacheable requests that were forwarded, by route"},
         {CG_ROUTE_SETS, "cachegate_route_sets_total", "answers stored, by route"},
     };
-    const struct cg_ruleset *ruleset = admin->world.settings->ruleset;
+    struct cg_book *book = admin->world.book;
+    size_t slots = cg_book_route_slot_count(book);
     for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
         add_head(out, rows[row].name, "counter", rows[row].sentence);
-        for (size_t i = 0; i < ruleset->route_count; i++) {
-            /* Names may be equal: the index tells such routes apart. */
-            cg_buf_printf(out, "%s{index=\"%zu\",route=\"", rows[row].name, i);
-            add_label(out, ruleset->routes[i].name);
-            cg_buf_printf(
-                out, "\"} %llu\n",
-                (unsigned long long)cg_book_sum_route(admin->world.book, i, rows[row].metric));
+        for (size_t slot = 0; slot < slots; slot++) {
+            cg_buf_printf(out, "%s{route=\"", rows[row].name);
+            add_label(out, cg_book_route_slot_name(book, slot));
+            cg_buf_printf(out, "\"} %llu\n",
+                          (unsigned long long)cg_book_sum_route(book, slot, rows[row].metric));
         }
     }
 }

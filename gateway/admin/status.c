@@ -65,17 +65,17 @@ static json_t *list_routes(const struct cg_admin *admin, const struct cg_store_f
     json_t *routes = json_array();
     for (size_t i = 0; i < ruleset->route_count; i++) {
         const struct cg_route *route = &ruleset->routes[i];
-        uint64_t hits = cg_book_sum_route(book, i, CG_ROUTE_HITS);
-        uint64_t misses = cg_book_sum_route(book, i, CG_ROUTE_MISSES);
+        size_t slot = cg_book_route_slot(book, route->name);
+        uint64_t hits = cg_book_sum_route(book, slot, CG_ROUTE_HITS);
+        uint64_t misses = cg_book_sum_route(book, slot, CG_ROUTE_MISSES);
         json_t *object = json_object();
-        json_t *name = json_stringn(route->name.bytes, route->name.length);
-        json_object_set_new(object, "name", name != NULL ? name : cg_admin_json_text(route->name));
+        json_object_set_new(object, "name", cg_admin_json_name(route->name));
         set_count(object, "hits", hits);
         set_count(object, "misses", misses);
-        set_count(object, "sets", cg_book_sum_route(book, i, CG_ROUTE_SETS));
+        set_count(object, "sets", cg_book_sum_route(book, slot, CG_ROUTE_SETS));
         json_object_set_new(object, "hit_rate", hit_rate(hits, misses));
-        if (fleet != NULL && i < fleet->route_count)
-            set_count(object, "keys", fleet->route_keys[i]);
+        if (fleet != NULL && route->key_route < fleet->route_count)
+            set_count(object, "keys", fleet->route_keys[route->key_route]);
         json_array_append_new(routes, object);
     }
     return routes;
@@ -120,6 +120,11 @@ void cg_admin_stats(const struct cg_admin_call *call)
     set_count(object, "bans", cg_book_sum(book, CG_METRIC_BANS));
     set_count(object, "widened", cg_book_sum(book, CG_METRIC_WIDENED));
     set_count(object, "upstream_requests", cg_book_sum(book, CG_METRIC_UPSTREAM_REQUESTS));
+    set_count(object, "upstream_errors", cg_book_sum(book, CG_METRIC_UPSTREAM_ERRORS));
+    set_count(object, "store_errors", cg_book_sum(book, CG_METRIC_STORE_ERRORS));
+    set_count(object, "collapsed", cg_book_sum(book, CG_METRIC_COLLAPSED));
+    set_count(object, "refused", cg_book_sum(book, CG_METRIC_REFUSED));
+    set_count(object, "evictions", store.evictions);
     set_count(object, "uptime_s", (uint64_t)(cg_clock_monotonic_ms() - admin->started_ms) / 1000);
     json_object_set_new(object, "version", json_string(CACHEGATE_VERSION));
     json_object_set_new(object, "reasons", list_reasons(admin));

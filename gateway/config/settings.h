@@ -134,9 +134,16 @@ struct cg_settings {
     char *log_level; /* error, warn, info, debug */
     bool log_requests;
     bool cache_status_key;
+    uint32_t drain_accept_ms; /* after the goodbye; then the doors close */
     uint32_t drain_timeout_ms;
+    bool handover;              /* another process may listen on the same addresses */
     char *via;                  /* our pseudonym in Via and Cache-Status: "cachegate" */
     struct cg_ruleset *ruleset; /* owned; never NULL */
+    char *reload_watch;         /* on, poll, off */
+    uint32_t reload_debounce_ms, reload_poll_ms;
+    /* What they were read from, globs of rules as they are; and what is read again with them. */
+    const char **files;
+    size_t file_count;
 };
 
 struct cg_settings *cg_settings_free(struct cg_settings *settings);

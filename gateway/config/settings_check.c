@@ -32,6 +32,10 @@ static void check_tls(const struct cg_settings_build *build)
     bool wanted = false;
     for (size_t i = 0; i < settings->listener_count; i++)
         wanted = wanted || settings->listeners[i].tls;
+    const char *const files[] = {settings->tls.certificate_file, settings->tls.key_file};
+    for (size_t i = 0; i < 2; i++)
+        if (files[i] != NULL)
+            (void)cg_settings_note_file(build, files[i]);
     check_readable(build, &certificate, settings->tls.certificate_file);
     check_readable(build, &key, settings->tls.key_file);
     if (!wanted) {
@@ -101,6 +105,17 @@ static void check_outage(const struct cg_settings_build *build)
     }
 }
 
+/* Two embedded stores do not hear of each other's writes. */
+static void check_handover(const struct cg_settings_build *build)
+{
+    const struct cg_settings *settings = build->settings;
+    struct cg_node place = place_of(build, "handover");
+    if (settings->handover && settings->redis_url == NULL && settings->cache_enabled)
+        cg_problem_add(build->problems, CG_PROBLEM_ERROR, &place,
+                       "two processes on one address serve stale answers unless they share a "
+                       "store; give store.redis, or leave this off");
+}
+
 void cg_settings_check_whole(const struct cg_settings_build *build)
 {
     struct cg_settings *settings = build->settings;
@@ -109,6 +124,7 @@ void cg_settings_check_whole(const struct cg_settings_build *build)
     check_redis_files(build);
     check_namespace(build);
     check_outage(build);
+    check_handover(build);
     if (settings->threads == 0)
         settings->threads = cg_settings_cpus();
     if (settings->entry_bytes_max > settings->memory_bytes / 8) {

@@ -12,7 +12,7 @@
 #include "gateway/config/settings.h"
 #include "gateway/config/tree.h"
 
-enum { CG_RULE_FILES_MAX = 256 };
+enum { CG_RULE_FILES_MAX = 256, CG_SETTINGS_FILES_MAX = CG_RULE_FILES_MAX + 64 };
 /* What the arena of cg_settings_load must be able to hold. */
 #define CG_SETTINGS_ARENA_BYTES ((size_t)(CG_RULE_FILES_MAX + 1) * CG_TREE_ARENA_BYTES)
 
@@ -32,6 +32,9 @@ struct cg_settings_source {
     /* Rules alone are of interest (check of rule files, explain): a listener and an upstream may
      * be missing. */
     bool rules_only;
+    /* To change what runs: what cannot change is taken from here, and borrowed. NULL: a start. */
+    const struct cg_settings *running;
+    const struct cg_secret *carried_secret; /* where none is given; NULL: a random one */
 };
 
 /*

@@ -11,7 +11,10 @@
 #include <errno.h>
 #include <h2o/http1.h>
 
-enum { ACCEPTS_PER_TURN = 64 };
+enum {
+    ACCEPTS_PER_TURN = 64,
+    ACCEPTS_AT_END_MAX = 65536, /* more than a queue holds; who comes on and on is not waited for */
+};
 
 static struct cg_downstream *connection_of(h2o_socket_t *socket)
 {
@@ -78,7 +81,7 @@ static void start_protocol(struct cg_downstream *connection)
         return;
     }
     cg_downstream_enter(connection, CG_STAGE_TLS);
-    h2o_socket_ssl_handshake(connection->socket, connection->worker->server->tls, NULL,
+    h2o_socket_ssl_handshake(connection->socket, connection->worker->tls, NULL,
                              on_handshake);
 }
 
@@ -166,10 +169,24 @@ void cg_door_open(struct cg_door *door, struct cg_worker *worker,
     h2o_socket_read_start(door->socket, on_connection);
 }
 
+/* Above limits.connections too: they were let in, and only the end of the process is ahead. */
+static void accept_rest(struct cg_door *door)
+{
+    for (int i = 0; i < ACCEPTS_AT_END_MAX; i++) {
+        errno = 0;
+        h2o_socket_t *socket = h2o_evloop_socket_accept(door->socket);
+        if (socket != NULL)
+            accept_one(door, socket);
+        else if (errno != EINTR && errno != ECONNABORTED)
+            return;
+    }
+}
+
 void cg_door_close(struct cg_door *door)
 {
     if (door->socket == NULL)
         return;
+    accept_rest(door);
     h2o_socket_read_stop(door->socket);
     h2o_socket_close(door->socket);
     door->socket = NULL;

@@ -13,9 +13,11 @@
 #include "gateway/front/front.h"
 
 #include "cachegate/assert.h"
+#include "gateway/request/record.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { SLICE_BYTES = 256 << 10 };
 
@@ -99,6 +101,8 @@ static void send_slice(struct client *client)
     }
     client->busy = !last;
     client->ended = last;
+    client->base.body_bytes += slice.length;
+    client->base.whole = last;
     if (last) {
         /* The connection outlives this, or the guard is told by its closing. */
         bool gone = false;
@@ -303,11 +307,19 @@ static void on_dispose(void *memory)
         cg_request_client_gone(request);
 }
 
+static unsigned protocol_of(const h2o_req_t *request)
+{
+    if (request->version >= 0x200)
+        return 20;
+    return request->version == 0x100 ? 10 : 11;
+}
+
 static struct client *create_client(struct cg_downstream *connection, h2o_req_t *request)
 {
     struct client *client = h2o_mem_alloc_shared(&request->pool, sizeof(*client), on_dispose);
     memset(client, 0, sizeof(*client));
     client->base.port = &port;
+    client->base.protocol = protocol_of(request);
     client->generator.proceed = on_proceed;
     client->later.cb = on_later;
     client->h2o = request;
@@ -318,11 +330,38 @@ static struct client *create_client(struct cg_downstream *connection, h2o_req_t 
     return client;
 }
 
+static struct cg_str text_of(h2o_iovec_t bytes)
+{
+    return cg_str_of(bytes.base, bytes.len);
+}
+
+/* Its facts were not taken, so it is told as libh2o read it. */
+static void note_refusal(const struct client *client, const struct cg_refusal *refusal)
+{
+    const h2o_req_t *h2o = client->h2o;
+    struct cg_request_record record = {
+        .method = text_of(h2o->input.method),
+        .scheme = client->connection->tls ? CG_STR("https") : CG_STR("http"),
+        .authority = text_of(h2o->input.authority),
+        .target = text_of(h2o->input.path),
+        .fields = client->fields.count > 0 ? &client->fields : NULL,
+        .peer = cg_str_from(cg_downstream_peer(client->connection)),
+        .protocol = client->base.protocol,
+        .status = refusal->status,
+        .request_body_bytes = h2o->entity.len,
+        .response_body_bytes = strlen(refusal->text),
+        .complete = true,
+        .result = CG_RESULT_ERROR,
+        .reason = refusal->reason,
+        .upstream = CG_RECORD_NO_UPSTREAM,
+    };
+    cg_machine_note_refusal(&client->connection->worker->machine, &record);
+}
+
 static void answer_refusal(struct client *client, const struct cg_refusal *refusal)
 {
     struct cg_worker *worker = client->connection->worker;
-    cg_count(worker->machine.sheet, CG_METRIC_REFUSED, 1);
-    cg_count_reason(worker->machine.sheet, refusal->reason);
+    note_refusal(client, refusal);
     cg_worker_log_refused(worker, cg_downstream_peer(client->connection), refusal->text);
     client->ended = true;
     h2o_send_error_generic(client->h2o, (int)refusal->status, cg_reason_phrase(refusal->status),
@@ -384,6 +423,7 @@ bool cg_clients_wait(const struct cg_downstream *connection)
 static void cut(struct client *client)
 {
     client->cut = true;
+    client->base.whole = false;
     h2o_timeout_unlink(&client->later);
     if (client->busy || client->ended)
         return;

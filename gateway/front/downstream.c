@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
+/* Who uses an idle connection within it is answered, with `Connection: close`. */
+enum { DRAIN_IDLE_MS = 1000 };
+
 static void on_close(void *data)
 {
     struct cg_downstream *connection = data;
@@ -157,6 +160,25 @@ static bool is_slow(struct cg_downstream *connection, int64_t now_ms, uint32_t l
     return outlasts(arriving, &connection->arriving_since_ms, now_ms, limit_ms);
 }
 
+/* Bytes that the loop has not read yet: a connection that has some is not idle. */
+static bool has_unread(const struct cg_downstream *connection)
+{
+    int unread = 0;
+    return ioctl(h2o_socket_get_fd(connection->socket), FIONREAD, &unread) == 0 && unread > 0;
+}
+
+/* Nothing ever came from a client that connected in advance. */
+static bool is_silent(const struct cg_downstream *connection)
+{
+    struct tcp_info information = {0};
+    socklen_t length = sizeof(information);
+    if (connection->stage != CG_STAGE_TLS)
+        return connection->socket->input->size == 0 && !has_unread(connection);
+    return getsockopt(h2o_socket_get_fd(connection->socket), IPPROTO_TCP, TCP_INFO, &information,
+                      &length) == 0 &&
+           information.tcpi_bytes_received == 0;
+}
+
 /* Nothing is asked and nothing is answered. HTTP/2 has libh2o's own timer, which says GOAWAY. */
 static bool is_idle(struct cg_downstream *connection, int64_t now_ms, uint32_t limit_ms)
 {
@@ -169,14 +191,15 @@ static bool is_over(struct cg_downstream *connection, int64_t now_ms)
 {
     const struct cg_worker *worker = connection->worker;
     const struct cg_limits *limits = &worker->server->settings->limits;
+    int64_t age_ms = now_ms - connection->stage_since_ms;
     if (connection->stage < CG_STAGE_HTTP1)
-        return now_ms - connection->stage_since_ms > (int64_t)limits->request_timeout_ms;
-    /* Who has a second to use an idle connection gets `Connection: close` with the answer. */
+        return age_ms > (int64_t)limits->request_timeout_ms ||
+               (worker->draining && age_ms > DRAIN_IDLE_MS && is_silent(connection));
     uint32_t idle_ms = limits->idle_timeout_ms;
     if (worker->draining)
-        idle_ms = idle_ms < 1000 ? idle_ms : 1000;
+        idle_ms = idle_ms < DRAIN_IDLE_MS ? idle_ms : DRAIN_IDLE_MS;
     bool slow = is_slow(connection, now_ms, limits->request_timeout_ms);
-    bool idle = is_idle(connection, now_ms, idle_ms);
+    bool idle = is_idle(connection, now_ms, idle_ms) && !has_unread(connection);
     return is_stalled(connection, now_ms, limits->send_timeout_ms) || slow || idle;
 }
 

@@ -18,6 +18,8 @@
 
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
+#include "gateway/config/generation.h"
+#include "gateway/front/fetches.h"
 #include "gateway/front/server.h"
 #include "gateway/request/request.h"
 
@@ -39,7 +41,8 @@ struct cg_listener {
     int *fds; /* owned: per thread, then per address; -1 once handed to a thread's loop */
     size_t address_count;
     size_t thread_count;
-    char *text; /* owned: where it listens, port resolved */
+    bool handover; /* another process may listen there too */
+    char *text;    /* owned: where it listens, port resolved */
     /* Of a UNIX socket: removed at the end if it is still the one we made. */
     bool unlink_at_end;
     dev_t device;
@@ -48,27 +51,46 @@ struct cg_listener {
 
 /* False and a sentence in *ret_error (to be freed). The listener is then empty. */
 bool cg_listener_open(struct cg_listener *listener, const struct cg_listener_settings *settings,
-                      size_t thread_count, char **ret_error);
+                      size_t thread_count, bool handover, char **ret_error);
 void cg_listener_close(struct cg_listener *listener);
 /* Gives a thread's descriptor away. */
 int cg_listener_take(struct cg_listener *listener, size_t thread, size_t address);
 
 /* ---- server.c ---- */
 
+/* Taken by all threads, one after the other; each is over when all have taken it (exchange.c). */
+enum cg_exchange_step {
+    CG_EXCHANGE_FORGET,
+    CG_EXCHANGE_ANNOUNCE,
+    CG_EXCHANGE_ADOPT,
+    CG_EXCHANGE_STEPS
+};
+
+struct cg_exchange {
+    struct cg_generation *next; /* a reference; NULL outside of an exchange */
+    SSL_CTX *tls;               /* owned; NULL: stays as it is */
+    _Atomic unsigned wanted;    /* how many steps were ordered; the step is that, modulo */
+    bool cancelled;             /* under the lock */
+};
+
 struct cg_server {
-    const struct cg_settings *settings; /* borrowed */
+    struct cg_generation *generation;   /* the first; a reference */
+    const struct cg_settings *settings; /* its */
     struct cg_server_hooks hooks;
     struct cg_book *book;           /* borrowed */
     h2o_globalconf_t configuration; /* shared by the workers, immutable once they run */
     bool configured;
     SSL_CTX *tls; /* owned; NULL without a TLS listener */
+    struct cg_exchange exchange;
     struct cg_listener *listeners;
     size_t listener_count;
     char *addresses; /* owned */
     struct cg_worker *workers;
     size_t worker_count;
     _Atomic size_t connection_count; /* over all threads */
+    _Atomic size_t listening_count;  /* threads whose doors are open */
     atomic_bool warm;
+    struct cg_fetches *fetches; /* owned; on the first thread */
     pthread_mutex_t lock; /* for `changed`, and held while orders are sent */
     pthread_cond_t changed;
 };
@@ -86,8 +108,8 @@ struct cg_door {
     bool paused;
 };
 
-/* What the main thread wants; only ever more. */
-enum cg_orders { CG_ORDERS_SERVE, CG_ORDERS_DRAIN, CG_ORDERS_STOP };
+/* What the main thread wants; only ever more. LEAVE says goodbye and accepts on. */
+enum cg_orders { CG_ORDERS_SERVE, CG_ORDERS_LEAVE, CG_ORDERS_DRAIN, CG_ORDERS_STOP };
 /* How far the worker is; only ever more. */
 enum cg_progress { CG_PROGRESS_NEW, CG_PROGRESS_RUNS, CG_PROGRESS_DRAINED, CG_PROGRESS_ENDED };
 
@@ -100,6 +122,9 @@ struct cg_worker {
     h2o_multithread_receiver_t receiver; /* only to wake the loop */
     struct cg_clock *clock;              /* owned */
     struct cg_machine machine;
+    SSL_CTX *tls;            /* owned reference: of connections to come */
+    unsigned exchange_begun; /* as cg_exchange.wanted */
+    _Atomic unsigned exchange_done;
     struct cg_warm_wish *wishes; /* owned; of the first thread */
     struct cg_warm *warm;        /* owned; of the first thread, where anything is warmed */
     struct cg_door *doors;       /* owned */
@@ -110,7 +135,9 @@ struct cg_worker {
     uint32_t tick_ms;
     int64_t window_started_ms; /* monotonic; the rate budgets of HTTP/2 */
     bool draining;
-    int64_t drain_started_ms;       /* monotonic */
+    int64_t drain_started_ms;       /* monotonic; the goodbye */
+    int64_t doors_close_ms;         /* monotonic; 0: not yet known, or closed */
+    size_t cut_count;               /* requests that the end cut; for who joined the thread */
     h2o_timestamp_string_t *date;   /* shared (ref): the last Date field passed on */
     struct cg_log_gate refused_log; /* at most one line a second about hostile input */
     _Atomic int orders;             /* enum cg_orders */
@@ -127,8 +154,19 @@ static inline struct cg_worker *cg_worker_of(h2o_context_t *context)
 bool cg_worker_start(struct cg_worker *worker, struct cg_server *server, size_t index);
 /* From any thread. */
 void cg_worker_order(struct cg_worker *worker, enum cg_orders orders);
+/* The loop turns once more; from any thread, under the server's lock. */
+void cg_worker_wake(struct cg_worker *worker);
 /* Logs that something was refused, at most once a second. */
 void cg_worker_log_refused(struct cg_worker *worker, const char *peer, const char *why);
+
+/* ---- exchange.c ---- */
+
+/* What that generation means to this worker. */
+struct cg_regime *cg_worker_regime(struct cg_worker *worker, struct cg_generation *generation);
+/* This thread's share of what the process may do; nobody is left without. */
+uint32_t cg_worker_share(const struct cg_worker *worker, uint32_t total);
+/* The step that was ordered, if it was not taken yet. */
+void cg_worker_exchange(struct cg_worker *worker);
 
 /* ---- uploads.c ---- */
 
@@ -190,6 +228,7 @@ void cg_downstreams_tick(struct cg_worker *worker, int64_t now_ms, bool new_wind
 
 void cg_door_open(struct cg_door *door, struct cg_worker *worker,
                   const struct cg_listener_settings *settings, int fd);
+/* Connections that the kernel has made are taken first, so that none is reset. */
 void cg_door_close(struct cg_door *door);
 /* Accepts again after a pause, where there is room. */
 void cg_doors_resume(struct cg_worker *worker);
@@ -209,7 +248,7 @@ void cg_guard_new_window(struct cg_guard *guard);
 size_t cg_guard_arriving(const struct cg_downstream *connection);
 /* Bytes handed to libh2o wait for the socket. */
 bool cg_guard_writing(const struct cg_downstream *connection);
-/* Draining: says goodbye to an idle connection, then ends it. */
+/* Draining: says goodbye, and ends the connection when it is idle. */
 void cg_guard_drain(struct cg_downstream *connection);
 
 /* ---- client_h2o.c ---- */

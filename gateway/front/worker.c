@@ -4,7 +4,8 @@
 #include "gateway/front/front.h"
 
 #include "cachegate/assert.h"
-#include "cachegate/seal.h"
+#include "gateway/front/tls.h"
+#include "gateway/net/handover.h"
 #include "gateway/net/lookup.h"
 #include "gateway/request/warm.h"
 
@@ -20,6 +21,7 @@ enum {
     TICK_MS_MAX = 250,      /* what uploads may bring unseen */
     RATE_WINDOW_MS = 10000, /* of cg_h2_budgets_default */
     STOP_MS_MAX = 3000,     /* how long the end may take once everything was cut */
+    DOORS_LINGER_MS = 250,  /* a round trip of handshakes that began before steering */
 };
 
 static void set_progress(struct cg_worker *worker, enum cg_progress progress)
@@ -43,6 +45,12 @@ void cg_worker_order(struct cg_worker *worker, enum cg_orders orders)
     h2o_multithread_send_message(&worker->receiver, NULL);
 }
 
+void cg_worker_wake(struct cg_worker *worker)
+{
+    if (worker->started && atomic_load(&worker->progress) < CG_PROGRESS_ENDED)
+        h2o_multithread_send_message(&worker->receiver, NULL);
+}
+
 void cg_worker_log_refused(struct cg_worker *worker, const char *peer, const char *why)
 {
     uint64_t held = 0;
@@ -51,6 +59,54 @@ void cg_worker_log_refused(struct cg_worker *worker, const char *peer, const cha
         return;
     cg_log(CG_LOG_INFO, "refused", "%s (peer %s; %llu more were not logged)", why, peer,
            (unsigned long long)held);
+}
+
+/* ---- doors ---- */
+
+static bool has_open_doors(const struct cg_worker *worker)
+{
+    return worker->door_count > 0 && worker->doors[0].socket != NULL;
+}
+
+static void close_doors(struct cg_worker *worker)
+{
+    if (!has_open_doors(worker))
+        return;
+    for (size_t i = 0; i < worker->door_count; i++) {
+        /* The successor's sockets move up, and all of them are to be chosen from. */
+        if (worker->doors_close_ms != 0 && worker == worker->server->workers)
+            cg_handover_release(h2o_socket_get_fd(worker->doors[i].socket));
+        cg_door_close(&worker->doors[i]);
+    }
+    worker->doors_close_ms = 0;
+    atomic_fetch_sub(&worker->server->listening_count, 1);
+}
+
+/*
+ * In a hand-over the first thread steers for all and closes last. Nobody closes at once: the
+ * handshakes that began before must come to their end.
+ */
+static void start_closing(struct cg_worker *worker)
+{
+    const struct cg_server *server = worker->server;
+    if (!server->settings->handover) {
+        close_doors(worker);
+        return;
+    }
+    /* The sockets of all our threads stand before those of a successor. */
+    for (size_t i = 0; worker == server->workers && i < worker->door_count; i++)
+        cg_handover_steer(h2o_socket_get_fd(worker->doors[i].socket),
+                          (uint32_t)server->worker_count);
+    worker->doors_close_ms = cg_clock_monotonic_ms() + DOORS_LINGER_MS;
+}
+
+static bool may_close_doors(const struct cg_worker *worker, int64_t now_ms)
+{
+    const struct cg_server *server = worker->server;
+    if (worker->doors_close_ms == 0 || now_ms < worker->doors_close_ms)
+        return false;
+    return worker != server->workers || atomic_load(&server->listening_count) == 1 ||
+           now_ms > worker->doors_close_ms + DOORS_LINGER_MS; /* a thread is stuck */
 }
 
 /* ---- the clock ---- */
@@ -65,6 +121,8 @@ static void on_tick(void *owner)
     cg_downstreams_tick(worker, now_ms, new_window);
     cg_uploads_bound(worker);
     cg_doors_resume(worker);
+    if (may_close_doors(worker, now_ms))
+        close_doors(worker);
     cg_timer_arm(worker->clock, &worker->tick, worker->tick_ms);
 }
 
@@ -87,15 +145,6 @@ static void draw_random(void *bytes, size_t length)
     CG_ASSERT(RAND_bytes(bytes, (int)length) == 1);
 }
 
-/* This thread's share of what the process may do; nobody is left without. */
-static uint32_t share_of(const struct cg_worker *worker, uint32_t total)
-{
-    const struct cg_server *server = worker->server;
-    uint32_t index = (uint32_t)(worker - server->workers), threads = server->settings->threads;
-    uint32_t share = total / threads + (index < total % threads ? 1 : 0);
-    return share == 0 ? 1 : share;
-}
-
 static enum cg_unpurgeable unpurgeable_of(const char *word)
 {
     if (strcmp(word, "refuse") == 0)
@@ -107,36 +156,14 @@ static void open_machine(struct cg_worker *worker)
 {
     const struct cg_server *server = worker->server;
     const struct cg_settings *settings = server->settings;
-    const struct cg_limits *limits = &settings->limits;
     struct cg_machine *machine = &worker->machine;
     *machine = (struct cg_machine){
-        .ruleset = settings->ruleset,
-        .limits = {.response_capture_max = limits->response_capture_max,
-                   .json_body_max = limits->json_body_max,
-                   .json_depth_max = limits->json_depth_max,
-                   .purge_instances_max = limits->purge_instances_max,
-                   .entry_bytes_max = settings->entry_bytes_max,
-                   .flight_buffer = limits->flight_buffer,
-                   .flight_waiters_max = limits->flight_waiters_max,
-                   .flight_wait_ms = limits->flight_wait_ms,
-                   .flight_takeovers_max = limits->flight_takeovers_max,
-                   .flight_claim_ms = limits->flight_claim_ms,
-                   .write_hold_ms = limits->write_hold_ms,
-                   .write_mark_ms = limits->write_mark_ms,
-                   .outage_fetches_max = share_of(worker, limits->outage_fetches_max),
-                   .outage_queue_max = limits->outage_queue_max,
-                   .outage_wait_ms = limits->outage_wait_ms},
+        .regime = cg_worker_regime(worker, server->generation),
         .unpurgeable = unpurgeable_of(settings->on_unpurgeable),
         .upstream_count = settings->upstream_count,
         .clock = worker->clock,
         .sheet = cg_book_sheet(server->book),
-        .via = cg_str_from(settings->via),
-        .admin_token = settings->admin_token,
-        .log_requests = settings->log_requests,
-        .shows_keys = settings->cache_status_key,
     };
-    machine->sealer = cg_sealer_create(
-        &settings->secret, settings->secret_previous_given ? &settings->secret_previous : NULL);
     machine->random_bytes = draw_random;
     machine->store = server->hooks.store_open(server->hooks.owner, &worker->context, worker->clock);
     machine->origin =
@@ -145,7 +172,7 @@ static void open_machine(struct cg_worker *worker)
     cg_machine_init(machine);
     for (size_t i = 0; i < settings->upstream_count; i++)
         if (settings->upstreams[i].concurrency_max > 0)
-            cg_machine_cap(machine, i, share_of(worker, settings->upstreams[i].concurrency_max));
+            cg_machine_cap(machine, i, cg_worker_share(worker, settings->upstreams[i].concurrency_max));
 }
 
 static void on_warm(void *owner)
@@ -160,6 +187,8 @@ static void open_warm(struct cg_worker *worker)
     const struct cg_settings *settings = worker->server->settings;
     if (worker != worker->server->workers)
         return;
+    cg_fetches_open(worker->server->fetches, &worker->machine, &worker->context,
+                    settings->warm_concurrency);
     if (settings->warm_count == 0) {
         on_warm(worker);
         return;
@@ -182,6 +211,9 @@ static void open_worker(struct cg_worker *worker)
     worker->accept =
         (h2o_accept_ctx_t){.ctx = &worker->context, .hosts = server->configuration.hosts};
     worker->clock = cg_clock_create();
+    worker->tls = server->tls;
+    if (worker->tls != NULL)
+        SSL_CTX_up_ref(worker->tls);
     open_machine(worker);
     open_warm(worker);
     size_t index = (size_t)(worker - server->workers), door = 0;
@@ -189,6 +221,7 @@ static void open_worker(struct cg_worker *worker)
         for (size_t j = 0; j < server->listeners[i].address_count; j++)
             cg_door_open(&worker->doors[door++], worker, server->listeners[i].settings,
                          cg_listener_take(&server->listeners[i], index, j));
+    atomic_fetch_add(&server->listening_count, 1);
     worker->tick.on_expiry = on_tick;
     worker->tick.owner = worker;
     worker->tick_ms = tick_ms_of(&server->settings->limits);
@@ -196,15 +229,16 @@ static void open_worker(struct cg_worker *worker)
     cg_timer_arm(worker->clock, &worker->tick, worker->tick_ms);
 }
 
-static void close_doors(struct cg_worker *worker)
+static void stop_warm(struct cg_worker *worker)
 {
-    for (size_t i = 0; i < worker->door_count; i++)
-        cg_door_close(&worker->doors[i]);
+    cg_warm_stop(worker->warm);
+    if (worker == worker->server->workers)
+        cg_fetches_stop(worker->server->fetches);
 }
 
 static bool is_empty(const struct cg_worker *worker)
 {
-    return worker->connection_count == 0 && worker->machine.live == 0;
+    return worker->connection_count == 0 && worker->machine.live == 0 && !has_open_doors(worker);
 }
 
 static void turn(struct cg_worker *worker)
@@ -220,7 +254,7 @@ static bool cut_everything(struct cg_worker *worker)
 {
     int64_t started_ms = cg_clock_monotonic_ms();
     close_doors(worker);
-    cg_warm_stop(worker->warm);
+    stop_warm(worker);
     worker->tick_ms = 25;
     cg_timer_arm(worker->clock, &worker->tick, worker->tick_ms);
     h2o_linklist_t *next;
@@ -228,6 +262,7 @@ static bool cut_everything(struct cg_worker *worker)
         struct cg_downstream *connection = H2O_STRUCT_FROM_MEMBER(struct cg_downstream, link, at);
         bool has_clients = connection->client_count > 0;
         next = at->next;
+        worker->cut_count += connection->client_count;
         cg_downstream_kill(connection);
         if (has_clients)
             cg_clients_cut(connection);
@@ -247,7 +282,9 @@ static void close_worker(struct cg_worker *worker)
     hooks->store_close(hooks->owner, worker->machine.store);
     worker->warm = cg_warm_destroy(worker->warm); /* to which the store could have answered */
     free(worker->wishes);
-    worker->machine.sealer = cg_sealer_destroy(worker->machine.sealer);
+    worker->tls = cg_tls_destroy(worker->tls);
+    if (worker == worker->server->workers)
+        cg_fetches_close(worker->server->fetches);
     if (worker->date != NULL)
         h2o_mem_release_shared(worker->date);
     if (!cg_lookups_drain(&worker->context, STOP_MS_MAX)) {
@@ -287,12 +324,11 @@ const char *__tsan_default_suppressions(void)
 
 /* ---- orders ---- */
 
-static void start_drain(struct cg_worker *worker)
+static void start_leaving(struct cg_worker *worker)
 {
     worker->draining = true;
     worker->drain_started_ms = cg_clock_monotonic_ms();
-    close_doors(worker);
-    cg_warm_stop(worker->warm);
+    stop_warm(worker);
     /* Answers of HTTP/1.1 say `Connection: close` from now on, and HTTP/2 the first GOAWAY. What
      * libh2o would do a second later is done better by cg_guard_drain. */
     h2o_context_request_shutdown(&worker->context);
@@ -306,12 +342,18 @@ static void start_drain(struct cg_worker *worker)
 static void serve(struct cg_worker *worker)
 {
     int orders;
+    bool closing = false;
     while ((orders = atomic_load(&worker->orders)) < CG_ORDERS_STOP) {
-        if (orders == CG_ORDERS_DRAIN && !worker->draining)
-            start_drain(worker);
+        if (orders >= CG_ORDERS_LEAVE && !worker->draining)
+            start_leaving(worker);
+        if (orders >= CG_ORDERS_DRAIN && !closing) {
+            start_closing(worker);
+            closing = true;
+        }
         if (worker->draining && is_empty(worker) &&
             atomic_load(&worker->progress) < CG_PROGRESS_DRAINED)
             set_progress(worker, CG_PROGRESS_DRAINED);
+        cg_worker_exchange(worker);
         turn(worker);
     }
 }

@@ -249,6 +249,7 @@ void cg_flight_leave(struct cg_request *request)
     struct cg_flight *flight = request->flight;
     if (flight == NULL)
         return;
+    cg_request_note_flight_left(request);
     unlink_waiter(flight, request);
     flight->waiter_count--;
     request->flight = NULL;
@@ -346,7 +347,7 @@ static void on_head(void *owner, const struct cg_origin_head *head)
     CG_ASSERT(!flight->has_head && !flight->ended);
     flight->has_head = true;
     flight->head_at_ms = cg_now_ms(flight->machine->clock);
-    flight->status = head->status;
+    flight->status = flight->origin_status = head->status;
     flight->has_length = head->has_length;
     flight->content_length = head->content_length;
     flight->no_body = head->no_body;
@@ -372,6 +373,7 @@ static void on_end(void *owner, enum cg_origin_outcome outcome, bool sent, struc
     struct cg_flight *flight = cg_flight_of(owner);
     CG_ASSERT(!flight->ended);
     flight->ended = true;
+    flight->ended_us = cg_clock_monotonic_us();
     flight->outcome = outcome;
     flight->sent = sent;
     flight->exchange = NULL;

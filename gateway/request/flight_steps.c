@@ -22,6 +22,7 @@ static void fail(struct cg_flight *flight, enum cg_origin_outcome outcome, struc
         flight->machine->origin->port->cancel(flight->exchange);
     flight->exchange = NULL;
     flight->ended = true;
+    flight->ended_us = cg_clock_monotonic_us();
     flight->outcome = outcome;
     flight->detail = detail;
 }
@@ -102,6 +103,9 @@ enum cg_step_result cg_flight_step_ask(struct cg_flight *flight)
     if (flight->sharing == CG_SHARING_UNSENT)
         cg_flight_delist(flight);
     flight->sought = true;
+    flight->ended_us = 0; /* it may be asked again */
+    if (flight->asked_us == 0)
+        flight->asked_us = cg_clock_monotonic_us();
     flight->asked_at_ms = cg_now_ms(machine->clock);
     if (!cg_forward_fields(&founder->plan, facts, founder->regime->via, &founder->arena,
                            &flight->forwarded)) {
@@ -200,7 +204,7 @@ static void on_refusal_purged(void *owner, enum cg_store_result result)
 {
     struct cg_flight *flight = cg_flight_of(owner);
     if (result != CG_STORE_OK)
-        cg_count(flight->machine->sheet, CG_METRIC_STORE_ERRORS, 1);
+        cg_count_store_error(flight->machine->sheet, CG_OPERATION_PURGE);
     cg_flight_answered(flight);
 }
 
@@ -219,7 +223,7 @@ enum cg_step_result cg_flight_step_refused(struct cg_flight *flight)
     cg_request_purge_on_refusal(founder, flight->status, &set);
     if (set.instance_count == 0)
         return CG_CONTINUE;
-    cg_count(machine->sheet, CG_METRIC_DELETES, set.instance_count);
+    cg_request_note_purge(machine, founder->plan.route, &set);
     cg_flight_await(flight);
     machine->store->port->purge(machine->store, set.instances, set.instance_count,
                                 on_refusal_purged, flight);
@@ -278,9 +282,9 @@ static void on_filled(void *owner, enum cg_store_result result)
     if (result == CG_STORE_OK) {
         flight->stored = flight->shareable;
         cg_count(machine->sheet, CG_METRIC_SETS, 1);
-        cg_count_route(machine->sheet, flight->founder->plan.route->index, CG_ROUTE_SETS);
+        cg_count_route(machine->sheet, cg_request_slot(flight->founder), CG_ROUTE_SETS);
     } else {
-        cg_count(machine->sheet, CG_METRIC_STORE_ERRORS, 1);
+        cg_count_store_error(machine->sheet, CG_OPERATION_FILL);
         cg_count_reason(machine->sheet, CG_REASON_STORE_REFUSED);
     }
     end_fill(flight);
@@ -290,7 +294,7 @@ static void on_marker_filled(void *owner, enum cg_store_result result)
 {
     struct cg_flight *flight = cg_flight_of(owner);
     if (result != CG_STORE_OK)
-        cg_count(flight->machine->sheet, CG_METRIC_STORE_ERRORS, 1);
+        cg_count_store_error(flight->machine->sheet, CG_OPERATION_FILL);
     end_fill(flight);
 }
 
@@ -403,9 +407,9 @@ void cg_flight_put_in_store(struct cg_flight *flight)
         marker.fields.count = 0;
         marker.body = CG_STR("");
         fill(flight, key, &marker, after_ms, on_marker_filled);
+        flight->variant_key = plan->key;
         cg_key_of(&flight->founder->regime->ruleset->keys, plan->canonical, flight->signature,
                   &flight->variant_key);
-        flight->variant_key.route = plan->key.route;
         key = &flight->variant_key;
     }
     fill(flight, key, &entry, after_ms, on_filled);
@@ -416,7 +420,8 @@ enum cg_step_result cg_flight_step_store(struct cg_flight *flight)
     cg_flight_go(flight, CG_FLIGHT_done);
     leave_lane(flight);
     if (flight->outcome != CG_ORIGIN_COMPLETE) {
-        cg_count(flight->machine->sheet, CG_METRIC_UPSTREAM_ERRORS, 1);
+        cg_count_upstream_error(flight->machine->sheet, flight->founder->plan.upstream,
+                                (unsigned)flight->outcome);
         uint64_t held;
         if (cg_log_gate_open(&flight->machine->failure_gate, cg_now_ms(flight->machine->clock),
                              &held))

@@ -21,6 +21,7 @@
 #include "cachegate/seal.h"
 #include "cachegate/verdict.h"
 #include "cachegate/wishes.h"
+#include "gateway/request/record.h"
 #include "gateway/request/request.h"
 
 enum {
@@ -132,7 +133,12 @@ struct cg_request {
     bool client_busy;         /* a send is outstanding */
     bool reply_begun, reply_ended;
     unsigned reply_status;
-    int64_t started_us;
+    int64_t started_us;     /* monotonic, as are the times of the record (record.h) */
+    int64_t store_since_us; /* it waits for the store; 0: it does not */
+    uint64_t head_us, store_us, upstream_us;
+    enum cg_result result;
+    int upstream; /* that was asked; CG_RECORD_NO_UPSTREAM */
+    unsigned upstream_status;
     struct cg_str log_method, log_path;
 
     struct cg_arena arena;                /* owned */
@@ -240,8 +246,10 @@ struct cg_flight {
     struct cg_origin_exchange *exchange; /* NULL before the start and after the end */
     bool paused;
     int64_t asked_at_ms, head_at_ms;
-    bool has_head;   /* the origin answered */
-    bool head_ready; /* … and waiters may look */
+    int64_t asked_us, ended_us; /* monotonic; 0: not yet */
+    unsigned origin_status;     /* as it came; 0: nothing did */
+    bool has_head;              /* the origin answered */
+    bool head_ready;            /* … and waiters may look */
     unsigned status;
     struct cg_fields fields;
     bool has_length, no_body;

@@ -39,6 +39,9 @@ struct cg_client_port {
 
 struct cg_client {
     const struct cg_client_port *port;
+    unsigned protocol;   /* 10, 11 or 20; 0: nobody outside */
+    uint64_t body_bytes; /* of the answer, that the connection took; kept by the port */
+    bool whole;          /* the connection took all of it; kept by the port */
 };
 /* The client's own events are cg_request_client_ready and cg_request_client_gone (request.h). */
 

@@ -33,7 +33,7 @@ static void begin(struct cg_request *request, const struct cg_reply_head *head)
 {
     CG_ASSERT(!request->reply_begun && request->client != NULL);
     request->reply_begun = true;
-    request->reply_status = head->status;
+    cg_request_note_head(request, head->status);
     /* Before the client is told: whoever has an answer finds it counted. */
     cg_count_reason(request->machine->sheet, request->reason);
     request->client->port->begin(request->client, head);
@@ -103,6 +103,8 @@ static const struct cg_fields *fields_of_flight(struct cg_request *request,
 
 void cg_request_begin_flight(struct cg_request *request)
 {
+    if (request->collapsed)
+        request->result = CG_RESULT_COLLAPSED;
     const struct cg_flight *flight = request->flight;
     struct cg_reply_facts facts = facts_of_flight(request);
     struct cg_fields fields = {0}, shared = {0};
@@ -121,6 +123,8 @@ void cg_request_begin_flight(struct cg_request *request)
 
 void cg_request_reply_not_modified(struct cg_request *request)
 {
+    if (request->collapsed)
+        request->result = CG_RESULT_COLLAPSED;
     struct cg_reply_facts facts = facts_of_flight(request);
     struct cg_fields fields = {0}, cut = {0}, shared = {0};
     if (facts.forward_status == 0) /* RFC 9211 2.3: it differs from ours */
@@ -251,6 +255,8 @@ static void reply_own(struct cg_request *request, unsigned status, enum cg_reaso
     struct cg_str via = request->regime->via;
     struct cg_fields fields = {0};
     request->reason = reason;
+    if (status != 200) /* the answer to a PURGE */
+        request->result = CG_RESULT_ERROR;
     struct cg_str body =
         cg_arena_printf(arena, "%.*s: %s%s%.*s\n", CG_STR_ARG(via), cg_reason_sentence(reason),
                         cg_str_empty(detail) ? "" : ": ", CG_STR_ARG(detail));

@@ -15,6 +15,7 @@
 #include "gateway/request/ports.h"
 
 struct cg_request;
+struct cg_request_record;
 struct cg_flights;
 struct cg_sealer;
 
@@ -51,6 +52,7 @@ struct cg_machine_limits {
  */
 struct cg_regime {
     const struct cg_ruleset *ruleset; /* borrowed until `on_end`, as all that follows */
+    const size_t *route_slots;        /* of the sheet's book, by index in the ruleset */
     struct cg_machine_limits limits;
     struct cg_str via;
     struct cg_str admin_token; /* for PURGE on the traffic port; empty: never accepted */
@@ -71,6 +73,10 @@ struct cg_machine {
     struct cg_origin *origin;
     struct cg_clock *clock;
     struct cg_sheet *sheet;
+    /* Told of every request when it is over (record.h); NULL: nobody is. Must not answer clients.
+     */
+    void (*observe)(void *observer, const struct cg_request_record *record);
+    void *observer;
     void (*random_bytes)(void *bytes, size_t length); /* fit for salts */
     struct cg_log_gate failure_gate, widened_gate, store_gate; /* zeroed */
     uint64_t writer_seed[2]; /* random; writer ids are this and a counter */

@@ -90,6 +90,8 @@ static void run(struct cg_request *request)
         if (steps[request->step].run(request) == CG_WAIT && !request->woken)
             break;
     }
+    if (request->pending > 0)
+        cg_request_note_store_wait(request);
     request->running = false;
     cg_request_unref(request);
 }
@@ -113,8 +115,10 @@ void cg_request_await(struct cg_request *request)
 void cg_request_answered(struct cg_request *request)
 {
     CG_ASSERT(request->pending > 0);
-    if (--request->pending == 0)
+    if (--request->pending == 0) {
+        cg_request_note_store_answer(request);
         cg_request_wake(request);
+    }
     cg_request_unref(request);
 }
 
@@ -191,6 +195,7 @@ void cg_request_start(struct cg_machine *machine, struct cg_client *client,
     request->timer.owner = request;
     request->hold_timer.on_expiry = on_hold_timer;
     request->hold_timer.owner = request;
+    request->upstream = CG_RECORD_NO_UPSTREAM;
     request->started_us = cg_clock_monotonic_us();
     /* A body is kept, and the values that purges take from it are spelled into names. */
     cg_arena_init(&request->arena,
@@ -214,6 +219,7 @@ void cg_request_client_gone(struct cg_request *request)
     CG_ASSERT(request->magic == CG_REQUEST_MAGIC && request->client != NULL);
     if (!request->reply_ended)
         cg_count(request->machine->sheet, CG_METRIC_CLIENTS_GONE, 1);
+    cg_request_note_end(request);
     request->client = NULL;
     request->client_busy = false;
     if (!request->kept)

@@ -17,12 +17,13 @@ static void count(struct cg_request *request, enum cg_metric metric)
 static void count_route(struct cg_request *request, enum cg_route_metric metric)
 {
     if (request->plan.route != NULL)
-        cg_count_route(request->machine->sheet, request->plan.route->index, metric);
+        cg_count_route(request->machine->sheet, cg_request_slot(request), metric);
 }
 
 static enum cg_step_result refuse(struct cg_request *request)
 {
     count(request, CG_METRIC_REFUSED);
+    request->result = CG_RESULT_ERROR;
     cg_request_reply_error(request, request->plan.refuse_status, request->plan.reason,
                            request->plan.detail, NULL);
     cg_request_go(request, CG_REQUEST_await_client);
@@ -54,11 +55,13 @@ static enum cg_step_result begin_read(struct cg_request *request)
     bool only_if_cached = cg_request_read_wishes(request);
     bool is_pass = request->plan.kind == CG_PLAN_PASS;
     request->variant_key = request->plan.key;
+    request->result = CG_RESULT_MISS; /* until more is known */
     if (!is_pass && !cg_request_asks_origin(request)) {
         cg_request_go(request, CG_REQUEST_lookup);
         return CG_CONTINUE;
     }
     count(request, CG_METRIC_PASSES);
+    request->result = CG_RESULT_PASS;
     if (only_if_cached)
         return cg_request_refuse_unasked(request);
     return cg_request_pass(request, is_pass ? request->plan.reason : CG_REASON_CONDITION);
@@ -73,6 +76,7 @@ enum cg_step_result cg_request_step_receive(struct cg_request *request)
     request->reason = request->plan.reason;
     if (cg_str_eq(request->facts->method, CG_STR("PURGE")) &&
         request->plan.kind != CG_PLAN_REFUSE) {
+        request->result = CG_RESULT_PURGE;
         cg_request_go(request, CG_REQUEST_purge_method);
         return CG_CONTINUE;
     }
@@ -82,6 +86,7 @@ enum cg_step_result cg_request_step_receive(struct cg_request *request)
         return begin_read(request);
     case CG_PLAN_WRITE:
         count(request, CG_METRIC_WRITES);
+        request->result = CG_RESULT_WRITE;
         request->is_write = true;
         cg_request_keep(request);
         cg_request_go(request, CG_REQUEST_write_mark);
@@ -119,7 +124,7 @@ enum cg_step_result cg_request_step_lookup(struct cg_request *request)
 
 enum cg_step_result cg_request_pass_in_outage(struct cg_request *request)
 {
-    count(request, CG_METRIC_STORE_ERRORS);
+    cg_count_store_error(request->machine->sheet, CG_OPERATION_LOOKUP);
     if (request->wishes.only_if_cached)
         return cg_request_refuse_unasked(request);
     request->in_outage = true;
@@ -293,6 +298,7 @@ static bool refreshes_early(const struct cg_request *request)
 enum cg_step_result cg_request_step_deliver_hit(struct cg_request *request)
 {
     bool stale = request->reason != CG_REASON_FRESH;
+    request->result = stale ? CG_RESULT_STALE : CG_RESULT_HIT;
     count(request, CG_METRIC_HITS);
     count_route(request, CG_ROUTE_HITS);
     if (stale)

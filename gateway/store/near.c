@@ -69,9 +69,7 @@ void cg_near_tell_done(struct cg_near_question *question, enum cg_store_result r
 
 static bool is_pushed(const struct cg_near *near, const struct cg_key *key)
 {
-    const struct cg_ruleset *ruleset = near->settings->ruleset;
-    return near->watch != NULL && key->route < ruleset->route_count &&
-           ruleset->routes[key->route].pushed;
+    return near->watch != NULL && key->pushed;
 }
 
 static void learn(struct cg_near_question *question, const struct cg_store_view *view)

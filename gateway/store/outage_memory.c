@@ -277,6 +277,11 @@ struct cg_outage_memory *cg_outage_memory_create(size_t bytes_max, uint64_t ban_
     return outage;
 }
 
+void cg_outage_memory_outlive(struct cg_outage_memory *outage, uint64_t lifetime_ms)
+{
+    cg_memory_outlive(outage->memory, lifetime_ms);
+}
+
 struct cg_outage_memory *cg_outage_memory_destroy(struct cg_outage_memory *outage)
 {
     if (outage != NULL)

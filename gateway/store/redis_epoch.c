@@ -165,7 +165,7 @@ bool cg_redis_epoch_send(struct cg_redis_handle *handle, const struct cg_redis_o
     struct cg_redis_words words = {0};
     struct cg_token random = cg_redis_new_token(handle);
     char keys[4][CG_REDIS_KEY_MAX], epoch[CG_REDIS_KEY_MAX], process[2 * CG_DIGEST_BYTES];
-    char numbers[5][24];
+    char numbers[5][24], life[24];
     struct cg_epoch fresh = {0};
     struct cg_buf records;
     size_t ends[CG_REDIS_BANS_PER_SCRIPT], from = 0;
@@ -182,7 +182,7 @@ bool cg_redis_epoch_send(struct cg_redis_handle *handle, const struct cg_redis_o
         cg_str_from(order->mode),
         cg_str_sub(cg_redis_epoch_write(fresh, "", epoch), 0, 16),
         cg_str_from(handle->record),
-        cg_str_from(redis->lifetime_ms),
+        cg_redis_lifetime(redis, life),
         cg_redis_number(CG_BANS_MAX, numbers[0]),
         cg_redis_process_name(redis, process),
         cg_redis_number((uint64_t)order->lease_ends_ms, numbers[1]),

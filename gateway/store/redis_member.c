@@ -140,7 +140,7 @@ static void send_script(struct cg_redis_handle *handle, bool whole)
 static bool send_write(struct cg_redis_handle *handle, struct cg_redis_node *node)
 {
     struct cg_redis_words words = {0};
-    char room[CG_REDIS_KEY_MAX], part[32];
+    char room[CG_REDIS_KEY_MAX], part[32], life[24];
     for (unsigned i = 0; i < CG_REDIS_SLOTS; i++) {
         (void)snprintf(part, sizeof(part), "beat:{%u}", i);
         struct cg_str key = cg_redis_plain_key(handle->redis, part, room);
@@ -150,7 +150,7 @@ static bool send_write(struct cg_redis_handle *handle, struct cg_redis_node *nod
         cg_redis_words_add(&words, key);
         cg_redis_words_add(&words, CG_STR("1"));
         cg_redis_words_add(&words, CG_STR("PX"));
-        cg_redis_words_add(&words, cg_str_from(handle->redis->lifetime_ms));
+        cg_redis_words_add(&words, cg_redis_lifetime(handle->redis, life));
         return cg_redis_send_to(handle, CG_REDIS_WRITES, node, &words, on_other, handle, 0);
     }
     return false;

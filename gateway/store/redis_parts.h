@@ -41,8 +41,8 @@ struct cg_redis {
     struct cg_str namespace;
     struct cg_str *route_names; /* owned, as they stand in keys, with a colon */
     char **route_texts;         /* owned: their bytes */
-    size_t route_count;
-    char lifetime_ms[24];             /* of versions and the epoch, as text */
+    size_t route_count;               /* room; names that are not there yet are empty */
+    _Atomic uint64_t lifetime_ms;     /* of versions and the epoch */
     struct cg_redis_journal *journal; /* owned */
     struct cg_redis_trust trust;
     atomic_uint open_handles;
@@ -179,6 +179,8 @@ struct cg_token cg_redis_new_token(struct cg_redis_handle *handle);
 struct cg_str cg_redis_number(uint64_t number, char room[24]);
 /* The name of this process among the members. */
 struct cg_str cg_redis_process_name(const struct cg_redis *redis, char room[2 * CG_DIGEST_BYTES]);
+/* How long versions and the epoch live, as text. */
+struct cg_str cg_redis_lifetime(const struct cg_redis *redis, char room[24]);
 
 /* ---- redis_script.c ---- */
 void cg_redis_scripts_init(struct cg_redis *redis);

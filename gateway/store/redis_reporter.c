@@ -89,9 +89,10 @@ static void add_to(struct cg_redis_reporter *reporter, struct cg_str key, struct
 static void keep_alive(struct cg_redis_reporter *reporter, struct cg_str key)
 {
     struct cg_redis_words words = {0};
+    char life[24];
     cg_redis_words_add(&words, CG_STR("PEXPIRE"));
     cg_redis_words_add(&words, key);
-    cg_redis_words_add(&words, cg_str_from(reporter->handle->redis->lifetime_ms));
+    cg_redis_words_add(&words, cg_redis_lifetime(reporter->handle->redis, life));
     ask(reporter, key, &words, on_told);
 }
 

@@ -137,7 +137,8 @@ bool cg_redis_rules_tell(struct cg_redis_handle *handle, bool leaves, bool whole
 {
     struct cg_redis *redis = handle->redis;
     struct cg_redis_words words = {0};
-    char keys[4][CG_REDIS_KEY_MAX], process[2 * CG_DIGEST_BYTES], numbers[2][24];
+    char keys[4][CG_REDIS_KEY_MAX], process[2 * CG_DIGEST_BYTES], numbers[2][24],
+        life[24];
     struct cg_buf bans, set;
     cg_buf_init(&bans, 256);
     cg_redis_ban_write(&bell, &bans);
@@ -157,7 +158,7 @@ bool cg_redis_rules_tell(struct cg_redis_handle *handle, bool leaves, bool whole
         cg_redis_process_name(redis, process),
         cg_buf_str(&set),
         leaves ? CG_STR("1") : CG_STR("0"),
-        cg_str_from(redis->lifetime_ms),
+        cg_redis_lifetime(redis, life),
         cg_redis_number(CG_BANS_MAX, numbers[0]),
         cg_str_sub(cg_buf_str(&bans), 0, bell_length),
         cg_str_skip(cg_buf_str(&bans), bell_length),

@@ -29,10 +29,7 @@ struct cg_redis *cg_redis_create(const struct cg_settings *settings, char **ret_
         return NULL;
     }
     redis->peer.reply_bytes_max += settings->entry_bytes_max;
-    uint64_t longest_ms = settings->ruleset == NULL ? 0 : settings->ruleset->lifetime_max_ms;
-    if (longest_ms > lifetime_longest_ms)
-        longest_ms = lifetime_longest_ms;
-    cg_redis_number(longest_ms + margin_ms, redis->lifetime_ms);
+    cg_redis_outlive(redis, settings->ruleset == NULL ? 0 : settings->ruleset->lifetime_max_ms);
     cg_redis_keys_init(redis);
     cg_redis_scripts_init(redis);
     redis->stats =
@@ -54,6 +51,14 @@ struct cg_redis *cg_redis_destroy(struct cg_redis *redis)
     cg_redis_rules_fini(&redis->rules);
     free(redis);
     return NULL;
+}
+
+void cg_redis_outlive(struct cg_redis *redis, uint64_t lifetime_ms)
+{
+    uint64_t longest_ms =
+        lifetime_ms > lifetime_longest_ms ? lifetime_longest_ms : lifetime_ms;
+    if (longest_ms + margin_ms > atomic_load(&redis->lifetime_ms))
+        atomic_store(&redis->lifetime_ms, longest_ms + margin_ms);
 }
 
 void cg_redis_count(struct cg_redis *redis, cg_redis_counted_fn counted, void *owner)

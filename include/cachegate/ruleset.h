@@ -187,6 +187,9 @@ struct cg_names {
 struct cg_route {
     struct cg_str name; /* the `name` key, else the match as written: in metrics and logs */
     unsigned index;
+    /* What keys of its answers bear (cg_key). The index, unless the shell numbers the routes of
+     * several generations by their names: to be set before others see the ruleset. */
+    uint32_t key_route;
     struct cg_str *methods; /* tokens; GET implies HEAD (added) */
     size_t method_count;    /* 0: any */
     const struct cg_pattern *pattern;

@@ -7,6 +7,7 @@
 #include "cachegate/assert.h"
 #include "cachegate/seal.h"
 #include "gateway/config/tree.h"
+#include "gateway/request/record.h"
 #include "gateway/store/memory.h"
 #include "gateway/store/outage_memory.h"
 
@@ -494,6 +495,8 @@ static void client_send(struct cg_client *base, struct cg_str bytes, bool final)
     struct world_client *client = client_of(base);
     CG_ASSERT(client->begun && !client->ended && !client->outstanding && !client->gone);
     cg_buf_add_str(&client->body, bytes);
+    base->body_bytes += bytes.length;
+    base->whole = final;
     client->ended = final;
     if (client->leaves_inside_send) {
         world_client_leaves(client);
@@ -695,13 +698,15 @@ struct world *world_create(const char *rules_yaml)
     world->store.port = &world->port;
     world->origin.port = &origin_port;
     world->ruleset = compile(rules_yaml);
-    world->book = cg_book_create(world->ruleset->route_count);
+    world->book = cg_book_create(2);
     world->memory = cg_memory_create(8 << 20, world->ruleset->lifetime_max_ms, 4711);
     world->inner = cg_memory_open(world->memory, &world->clock);
     world->mail = (struct cg_timer){.on_expiry = deliver, .owner = world};
     (void)cg_memory_on_mail(world->inner, on_mail, world);
+    world->route_slots = cg_route_slots_create(world->book, world->ruleset);
     world->regime = (struct cg_regime){
         .ruleset = world->ruleset,
+        .route_slots = world->route_slots,
         .limits = world_limits,
         .via = CG_STR("cachegate"),
         .admin_token = CG_STR("sesame"),
@@ -763,6 +768,7 @@ void world_destroy(struct world *world)
     cg_memory_close(world->inner);
     cg_memory_destroy(world->memory);
     cg_ruleset_destroy(world->ruleset);
+    free(world->route_slots);
     cg_book_destroy(world->book);
     free(world);
 }

@@ -57,6 +57,7 @@ struct world {
     struct cg_machine machine;
     struct cg_regime regime; /* the first */
     struct cg_ruleset *ruleset;
+    size_t *route_slots;
     struct cg_book *book;
     struct cg_clock clock;
     int64_t now_ms;
