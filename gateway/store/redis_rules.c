@@ -21,6 +21,8 @@
  * answers live. When all agree on something past again, everything is flushed. Rules that nobody
  * had before have nothing stored, so an ordinary change of rules flushes nothing.
  *
+ * Who comes or goes with the rules that all have moves no epoch.
+ *
  * PEXPIRE is never refused, and a script that has written may go on to where Redis is full.
  */
 static const char text[] =
@@ -54,13 +56,15 @@ static const char text[] =
     "  else gone[#gone + 1] = name end\n"
     "end\n"
     "if leaves then mine = nil end\n"
-    "if #gone == 0 and sets[me] == mine then\n"
+    "local before = sets[me]\n"
+    "if #gone == 0 and before == mine then\n"
     "  redis.call('PEXPIRE', KEYS[1], life)\n"
     "  return 0\n"
     "end\n"
     "sets[me] = mine\n"
-    "local common\n"
+    "local common, news\n"
     "for _, its in pairs(sets) do\n"
+    "  if its ~= (mine or before) or its ~= (before or mine) or #gone > 0 then news = true end\n"
     "  local one = set(its)\n"
     "  if not common then common = one end\n"
     "  for digest in pairs(common) do if not one[digest] then common[digest] = nil end end\n"
@@ -82,7 +86,7 @@ static const char text[] =
     "redis.call('HSET', KEYS[1], 'used', bytes(used), 'past', bytes(past))\n"
     "redis.call('PEXPIRE', KEYS[1], life)\n"
     "local value = redis.pcall('GET', KEYS[2])\n"
-    "if type(value) ~= 'string' then return 1 end\n"
+    "if not (news or flood) or type(value) ~= 'string' then return 1 end\n"
     "local generation, counter, made = value:match('^(%x+):(%d+):(.*)$')\n"
     "if not generation or #generation ~= 16 or tonumber(counter) >= 2 ^ 52 then return 1 end\n"
     "counter = string.format('%.0f', tonumber(counter) + 1)\n"
@@ -188,7 +192,7 @@ static void on_announced(void *owner, size_t index, const redisReply *reply)
     if (cg_redis_is_noscript(reply) && index == 0 && !handle->closing &&
         cg_redis_rules_tell(handle, false, true, on_announced, announcement, 1))
         return;
-    bool told = reply != NULL && reply->type == REDIS_REPLY_INTEGER;
+    bool told = !cg_redis_is_error(reply);
     /* Nobody of this process believes anything until a greeting has told them. */
     if (!told)
         atomic_fetch_add(&handle->redis->trust.belief, 1);

@@ -219,6 +219,15 @@ Test(redis_rules, a_restart_with_the_same_rules_flushes_nothing)
     cr_assert_not(is_flushed(a, stored));
 }
 
+Test(redis_rules, who_comes_and_goes_with_the_same_rules_moves_no_epoch)
+{
+    struct gateway *a = start(0, "ab");
+    struct cg_epoch before = epoch_of(a);
+    struct gateway *b = start(1, "ab");
+    stop(b);
+    cr_assert(cg_epoch_eq(epoch_of(a), before));
+}
+
 Test(redis_rules, a_change_is_told_before_it_is_done)
 {
     struct gateway *a = start(0, "ab");
