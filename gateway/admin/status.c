@@ -27,7 +27,7 @@ static void set_counts(json_t *object, const struct cg_admin *admin,
     struct cg_book *book = admin->world.book;
     uint64_t hits = cg_book_sum(book, CG_METRIC_HITS);
     uint64_t misses = cg_book_sum(book, CG_METRIC_MISSES);
-    json_object_set_new(object, "enabled", json_boolean(admin->world.settings->cache_enabled));
+    json_object_set_new(object, "enabled", json_boolean(admin->settings->cache_enabled));
     set_count(object, "hits", hits);
     set_count(object, "misses", misses);
     set_count(object, "sets", cg_book_sum(book, CG_METRIC_SETS));
@@ -60,7 +60,7 @@ static json_t *describe_fleet(const struct cg_store_fleet *fleet)
 
 static json_t *list_routes(const struct cg_admin *admin, const struct cg_store_fleet *fleet)
 {
-    const struct cg_ruleset *ruleset = admin->world.settings->ruleset;
+    const struct cg_ruleset *ruleset = admin->settings->ruleset;
     struct cg_book *book = admin->world.book;
     json_t *routes = json_array();
     for (size_t i = 0; i < ruleset->route_count; i++) {
@@ -163,6 +163,20 @@ static void set_servers(json_t *object, const struct cg_store_health *health,
         json_object_set_new(object, "memory_max_mb", megabytes(fleet->memory_max_bytes));
 }
 
+static json_t *describe_configuration(const struct cg_admin *admin)
+{
+    struct cg_admin_reload_status status = {.successful = true};
+    json_t *object = json_object();
+    admin->world.reload_status(admin->world.owner, &status);
+    set_count(object, "generation", admin->generation->number);
+    json_object_set_new(object, "last_reload", json_string(status.successful ? "ok" : "refused"));
+    if (!status.successful)
+        json_object_set_new(object, "error", cg_admin_json_name(cg_str_from(status.error)));
+    set_count(object, "since", (uint64_t)(status.since_ms / 1000));
+    set_count(object, "alive", status.alive);
+    return object;
+}
+
 void cg_admin_health(const struct cg_admin_call *call)
 {
     const struct cg_admin *admin = call->admin;
@@ -182,6 +196,7 @@ void cg_admin_health(const struct cg_admin_call *call)
         json_object_set_new(object, "tracking", json_string(health.tracking));
     set_servers(object, &health, store.fleet);
     set_counts(object, admin, &store);
+    json_object_set_new(object, "configuration", describe_configuration(admin));
     cg_admin_answer(call->request, 200, object); /* degraded is no failure: requests are served */
 }
 

@@ -84,6 +84,24 @@ static void done(void *owner)
     cg_server_notify(worker->server);
 }
 
+static void on_purged(void *owner, enum cg_store_result result)
+{
+    struct cg_worker *worker = owner;
+    atomic_store(&worker->server->exchange.purged, (int)result);
+    done(worker);
+}
+
+/* One thread does it for all. */
+static void purge(struct cg_worker *worker)
+{
+    const struct cg_exchange *exchange = &worker->server->exchange;
+    struct cg_store *store = worker->machine.store;
+    if (worker != worker->server->workers || exchange->ban_count == 0)
+        done(worker);
+    else
+        store->port->ban(store, exchange->bans, exchange->ban_count, on_purged, worker);
+}
+
 static void adopt(struct cg_worker *worker)
 {
     SSL_CTX *tls = worker->server->exchange.tls;
@@ -107,6 +125,9 @@ void cg_worker_exchange(struct cg_worker *worker)
     case CG_EXCHANGE_ANNOUNCE:
         cg_machine_announce(&worker->machine, cg_worker_regime(worker, exchange->next), done,
                             worker);
+        return;
+    case CG_EXCHANGE_PURGE:
+        purge(worker);
         return;
     case CG_EXCHANGE_ADOPT:
         adopt(worker);
@@ -157,6 +178,19 @@ bool cg_server_announce(struct cg_server *server, struct cg_generation *next)
     CG_ASSERT(exchange->next == NULL);
     exchange->next = cg_generation_ref(next);
     return take_step(server);
+}
+
+bool cg_server_purge(struct cg_server *server, const struct cg_ban *bans, size_t count,
+                     bool *ret_purged)
+{
+    struct cg_exchange *exchange = &server->exchange;
+    exchange->bans = bans;
+    exchange->ban_count = count;
+    atomic_store(&exchange->purged, (int)CG_STORE_OK);
+    if (!take_step(server))
+        return false;
+    *ret_purged = atomic_load(&exchange->purged) == (int)CG_STORE_OK;
+    return true;
 }
 
 bool cg_server_adopt(struct cg_server *server, struct ssl_ctx_st *tls)

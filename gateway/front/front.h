@@ -62,6 +62,7 @@ int cg_listener_take(struct cg_listener *listener, size_t thread, size_t address
 enum cg_exchange_step {
     CG_EXCHANGE_FORGET,
     CG_EXCHANGE_ANNOUNCE,
+    CG_EXCHANGE_PURGE,
     CG_EXCHANGE_ADOPT,
     CG_EXCHANGE_STEPS
 };
@@ -69,6 +70,9 @@ enum cg_exchange_step {
 struct cg_exchange {
     struct cg_generation *next; /* a reference; NULL outside of an exchange */
     SSL_CTX *tls;               /* owned; NULL: stays as it is */
+    const struct cg_ban *bans;  /* borrowed during the step */
+    size_t ban_count;
+    _Atomic int purged; /* enum cg_store_result */
     _Atomic unsigned wanted;    /* how many steps were ordered; the step is that, modulo */
     bool cancelled;             /* under the lock */
 };

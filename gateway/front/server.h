@@ -36,15 +36,18 @@ struct cg_server *cg_server_start(struct cg_generation *generation,
 /* Where it listens, ports resolved: "127.0.0.1:8080 unix:/run/x". Borrowed. */
 const char *cg_server_addresses(const struct cg_server *server);
 /*
- * The three steps of an exchange, in this order (request.h); each returns when all threads have
+ * The four steps of an exchange, in this order (request.h); each returns when all threads have
  * taken it. One at a time, from one thread that is none of the server's. False: it was cancelled,
  * because the process ends; nothing else may then be asked but the end.
  *
- * Announce: writes cover both sets of rules from now on. Adopt: who comes now is served under the
+ * Announce: writes cover both sets of rules from now on. Purge: what is open to be purged before
+ * anybody reads under the next one; *ret_purged (or NULL) says whether the store took it. Adopt: who comes now is served under the
  * next one, and handshakes use `tls`, which is taken; NULL: as before. Forget: nobody comes under
  * the one before any more.
  */
 bool cg_server_announce(struct cg_server *server, struct cg_generation *next);
+bool cg_server_purge(struct cg_server *server, const struct cg_ban *bans, size_t count,
+                     bool *ret_purged);
 struct ssl_ctx_st;
 bool cg_server_adopt(struct cg_server *server, struct ssl_ctx_st *tls);
 bool cg_server_forget(struct cg_server *server);
