@@ -33,7 +33,9 @@ struct cg_str cg_redis_entry_key(const struct cg_redis *redis, const struct cg_k
                                  char room[CG_REDIS_KEY_MAX])
 {
     struct cg_str name =
-        key->route < redis->route_count ? redis->route_names[key->route] : CG_STR("-:");
+        key->route < redis->route_count && redis->route_texts[key->route] != NULL
+            ? redis->route_names[key->route]
+            : CG_STR("-:");
     return build(room, redis->namespace, "e:", name, key->id);
 }
 
