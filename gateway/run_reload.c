@@ -84,6 +84,11 @@ static size_t files(void *owner, const char *const **ret_files)
     return settings->file_count;
 }
 
+static bool changed(void *owner)
+{
+    return cg_settings_changed(((struct cg_run_reload *)owner)->current->settings);
+}
+
 /* ---- exchanging ---- */
 
 static void outlive(const struct cg_run_parts *parts, uint64_t lifetime_ms)
@@ -203,7 +208,8 @@ struct cg_run_reload *cg_run_reload_start(const struct cg_run_parts *parts,
     run->start = cg_generation_ref(generation);
     run->current = cg_generation_ref(generation);
     struct cg_reload_hooks hooks = {
-        .owner = run, .load = load, .exchange = exchange, .discard = discard, .files = files};
+        .owner = run, .load = load, .exchange = exchange, .discard = discard, .files = files,
+        .changed = changed};
     run->reload = cg_reload_start(&hooks, watch_of(settings->reload_watch),
                                   settings->reload_debounce_ms, settings->reload_poll_ms);
     return run;

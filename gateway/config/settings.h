@@ -143,6 +143,7 @@ struct cg_settings {
     uint32_t reload_debounce_ms, reload_poll_ms;
     /* What they were read from, globs of rules as they are; and what is read again with them. */
     const char **files;
+    uint64_t *file_signatures; /* as they were before they were read */
     size_t file_count;
 };
 

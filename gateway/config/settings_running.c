@@ -1,3 +1,4 @@
+#include "gateway/base/file_signature.h"
 #include "gateway/config/settings_build.h"
 
 /*
@@ -161,6 +162,14 @@ void cg_settings_keep_running(const struct cg_settings_build *build)
     keep_special(build, running);
 }
 
+bool cg_settings_changed(const struct cg_settings *settings)
+{
+    for (size_t i = 0; i < settings->file_count; i++)
+        if (cg_file_signature(settings->files[i]) != settings->file_signatures[i])
+            return true;
+    return false;
+}
+
 bool cg_settings_note_file(const struct cg_settings_build *build, const char *name)
 {
     struct cg_settings *settings = build->settings;
@@ -169,8 +178,11 @@ bool cg_settings_note_file(const struct cg_settings_build *build, const char *na
             return true;
     if (settings->file_count == CG_SETTINGS_FILES_MAX)
         return false;
-    if (settings->files == NULL)
+    if (settings->files == NULL) {
         settings->files = CG_ARENA_ARRAY(build->arena, const char *, CG_SETTINGS_FILES_MAX);
+        settings->file_signatures = CG_ARENA_ARRAY(build->arena, uint64_t, CG_SETTINGS_FILES_MAX);
+    }
+    settings->file_signatures[settings->file_count] = cg_file_signature(name);
     settings->files[settings->file_count++] = cg_option_text(cg_str_from(name), build->arena);
     return true;
 }

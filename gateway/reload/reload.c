@@ -226,6 +226,10 @@ static void *run(void *argument)
     bool asked = false;
     watch_files(reload);
     cg_watch_digest(reload->watch, reload->digest);
+    if (reload->mode != CG_RELOAD_WATCH_OFF && reload->hooks.changed(reload->hooks.owner)) {
+        memset(reload->digest, 0, sizeof reload->digest); /* of what is in force: not known */
+        look_soon(reload, cg_clock_monotonic_ms());
+    }
     while (take_wake(reload, &asked)) {
         struct pollfd fds[] = {{.fd = reload->wake, .events = POLLIN},
                                {.fd = cg_watch_descriptor(reload->watch), .events = POLLIN}};
