@@ -103,9 +103,7 @@ enum cg_step_result cg_flight_step_ask(struct cg_flight *flight)
     if (flight->sharing == CG_SHARING_UNSENT)
         cg_flight_delist(flight);
     flight->sought = true;
-    flight->ended_us = 0; /* it may be asked again */
-    if (flight->asked_us == 0)
-        flight->asked_us = cg_clock_monotonic_us();
+    cg_flight_note_asked(flight);
     flight->asked_at_ms = cg_now_ms(machine->clock);
     if (!cg_forward_fields(&founder->plan, facts, machine->via, &founder->arena,
                            &flight->forwarded)) {
@@ -279,6 +277,7 @@ static void on_filled(void *owner, enum cg_store_result result)
 {
     struct cg_flight *flight = cg_flight_of(owner);
     struct cg_machine *machine = flight->machine;
+    cg_flight_note_filled(flight);
     if (result == CG_STORE_OK) {
         flight->stored = flight->shareable;
         cg_count(machine->sheet, CG_METRIC_SETS, 1);
@@ -320,6 +319,7 @@ static void fill(struct cg_flight *flight, const struct cg_key *key, const struc
     cg_flight_ref(flight);
     flight->fills++;
     store->port->fill(store, key, blob, entry->lifetime_ms + after_ms, answer, flight);
+    cg_flight_note_fill(flight);
     cg_blob_unref(blob);
 }
 

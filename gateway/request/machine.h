@@ -242,10 +242,11 @@ struct cg_flight {
     struct cg_origin_exchange *exchange; /* NULL before the start and after the end */
     bool paused;
     int64_t asked_at_ms, head_at_ms;
-    int64_t asked_us, ended_us; /* monotonic; 0: not yet */
-    unsigned origin_status;     /* as it came; 0: nothing did */
-    bool has_head;              /* the origin answered */
-    bool head_ready;            /* … and waiters may look */
+    /* Monotonic; 0: not yet. It may be sent twice, see cg_flight_ask_again. */
+    int64_t asked_us, sent_us, ended_us, store_since_us, fill_since_us;
+    unsigned origin_status; /* as it came; 0: nothing did */
+    bool has_head;          /* the origin answered */
+    bool head_ready;        /* … and waiters may look */
     unsigned status;
     struct cg_fields fields;
     bool has_length, no_body;

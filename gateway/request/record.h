@@ -18,6 +18,7 @@
 
 struct cg_machine;
 struct cg_request;
+struct cg_flight;
 
 enum { CG_RECORD_NO_UPSTREAM = -1 };
 
@@ -63,6 +64,15 @@ void cg_request_note_end(struct cg_request *request);
 void cg_request_note_store_wait(struct cg_request *request);
 void cg_request_note_store_answer(struct cg_request *request);
 void cg_request_note_flight_left(struct cg_request *request);
+/* The upstream is asked, and answers. */
+void cg_flight_note_asked(struct cg_flight *flight);
+void cg_flight_note_head(struct cg_flight *flight, unsigned status);
+/* It waits for the store, and no longer. */
+void cg_flight_note_store_wait(struct cg_flight *flight);
+void cg_flight_note_store_answer(struct cg_flight *flight);
+/* It was given something to store, which is stored. */
+void cg_flight_note_fill(struct cg_flight *flight);
+void cg_flight_note_filled(struct cg_flight *flight);
 
 /* ---- for the front ---- */
 
