@@ -304,11 +304,11 @@ static void drain(struct gateway *gateway, const sigset_t *signals)
     struct impatience impatience = {.signals = signals};
     if (gateway->admin != NULL)
         cg_admin_set_ready(gateway->admin, false);
+    cg_server_leave(gateway->server);
     cg_log(CG_LOG_INFO, "draining",
            "new connections for %u ms; then at most %u ms for requests in flight",
            gateway->settings->drain_accept_ms, gateway->settings->drain_timeout_ms);
     bool watched = pthread_create(&thread, NULL, exit_at_next_signal, &impatience) == 0;
-    cg_server_leave(gateway->server);
     accept_on(gateway->settings->drain_accept_ms);
     cg_server_drain(gateway->server, gateway->settings->drain_timeout_ms);
     if (watched) {
