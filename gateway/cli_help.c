@@ -35,7 +35,7 @@ static const char head[] =
     "\n"
     "Flags of run, check, explain and inspect:\n"
     "  -c, --config FILE         The configuration, YAML or JSON.\n"
-    "  --set path=value          Any option with a single value, as in --set log.requests=on.\n";
+    "  --set path=value          Any option with a single value, as in --set log.access=stdout.\n";
 
 static const char tail[] =
     "--listen, --tls-listen, --upstream NAME=URL, --rules and --set may stand several times.\n"

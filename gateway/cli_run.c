@@ -1,5 +1,6 @@
 #include "cachegate/assert.h"
 #include "gateway/admin/admin.h"
+#include "gateway/base/access_log.h"
 #include "gateway/base/log.h"
 #include "gateway/cli.h"
 #include "gateway/front/server.h"
@@ -178,6 +179,9 @@ static bool start(struct gateway *gateway, const struct cg_settings *settings)
     char *error = NULL;
     gateway->settings = settings;
     gateway->book = cg_book_create(settings->upstream_count);
+    if (strcmp(settings->log_access, "off") != 0 &&
+        !cg_access_log_open(settings->log_access, &error))
+        return fail("access-log", error);
     if (!make_store(gateway, settings, &error))
         return fail("redis", error);
     if (gateway->redis != NULL)
@@ -224,6 +228,7 @@ static size_t end(struct gateway *gateway)
     gateway->admin = cg_admin_stop(gateway->admin); /* it looks at the server */
     if (gateway->server != NULL)
         gateway->server = cg_server_stop(gateway->server, &cut);
+    cg_access_log_close();
     if (gateway->upstreams != NULL)
         gateway->upstreams = cg_upstreams_destroy(gateway->upstreams);
     gateway->memory = cg_memory_destroy(gateway->memory);
@@ -268,6 +273,8 @@ static void wait_for_end(const sigset_t *signals, const atomic_bool *over)
         int result = sigwait(signals, &number);
         if (atomic_load(over) || (result == 0 && number != SIGHUP))
             return;
+        if (result == 0)
+            cg_access_log_reopen();
         if (result == 0)
             cg_log(CG_LOG_WARN, "reload",
                    "reloading is not supported yet; restart to change settings");

@@ -130,9 +130,14 @@ struct cg_settings {
     struct cg_warm_settings *warm;
     size_t warm_count;
     uint32_t warm_concurrency;
-    bool warm_ready; /* /readyz waits for it */
-    char *log_level; /* error, warn, info, debug */
-    bool log_requests;
+    bool warm_ready;         /* /readyz waits for it */
+    char *log_level;         /* error, warn, info, debug */
+    char *log_access;        /* "off", "stdout", or a file */
+    char *log_access_format; /* "json" or "combined" */
+    size_t log_access_buffer;
+    struct cg_str *log_secrets; /* globs, as cg_mask_name makes them */
+    size_t log_secret_count;
+    char *tracing; /* "sampled", "unsampled" or "pass" */
     bool cache_status_key;
     uint32_t drain_accept_ms; /* after the goodbye; then the doors close */
     uint32_t drain_timeout_ms;

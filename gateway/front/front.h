@@ -73,7 +73,7 @@ struct cg_server {
     _Atomic size_t listening_count;  /* threads whose doors are open */
     atomic_bool warm;
     struct cg_fetches *fetches; /* owned; on the first thread */
-    pthread_mutex_t lock; /* for `changed`, and held while orders are sent */
+    pthread_mutex_t lock;       /* for `changed`, and held while orders are sent */
     pthread_cond_t changed;
 };
 
@@ -104,6 +104,7 @@ struct cg_worker {
     h2o_multithread_receiver_t receiver; /* only to wake the loop */
     struct cg_clock *clock;              /* owned */
     struct cg_machine machine;
+    struct cg_access *access;    /* owned; NULL without an access log */
     size_t *route_slots;         /* owned; the machine's */
     struct cg_warm_wish *wishes; /* owned; of the first thread */
     struct cg_warm *warm;        /* owned; of the first thread, where anything is warmed */
@@ -136,6 +137,21 @@ bool cg_worker_start(struct cg_worker *worker, struct cg_server *server, size_t 
 void cg_worker_order(struct cg_worker *worker, enum cg_orders orders);
 /* Logs that something was refused, at most once a second. */
 void cg_worker_log_refused(struct cg_worker *worker, const char *peer, const char *why);
+
+/* ---- access.c ---- */
+
+struct cg_access;
+/* Whether there is an access log; whoever runs the server opens it first (base/access_log.h). */
+bool cg_access_is_wanted(const struct cg_settings *settings);
+/* A thread's. Copies of the settings what it needs. */
+struct cg_access *cg_access_create(const struct cg_settings *settings, struct cg_sheet *sheet);
+/* Other settings hold from the next line on; where the log goes stays. */
+void cg_access_adopt(struct cg_access *access, const struct cg_settings *settings);
+struct cg_access *cg_access_destroy(struct cg_access *access);
+/* The machine's observer. */
+void cg_access_observe(void *observer, const struct cg_request_record *record);
+/* At the end of a turn. */
+void cg_access_flush(struct cg_access *access);
 
 /* ---- uploads.c ---- */
 

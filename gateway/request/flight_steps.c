@@ -105,8 +105,8 @@ enum cg_step_result cg_flight_step_ask(struct cg_flight *flight)
     flight->sought = true;
     cg_flight_note_asked(flight);
     flight->asked_at_ms = cg_now_ms(machine->clock);
-    if (!cg_forward_fields(&founder->plan, facts, machine->via, &founder->arena,
-                           &flight->forwarded)) {
+    if (!cg_forward_fields(&founder->plan, facts, machine->via, cg_request_traceparent(founder),
+                           &founder->arena, &flight->forwarded)) {
         fail(flight, CG_ORIGIN_BAD_ANSWER, CG_STR("the request has too many fields to forward"));
         return CG_CONTINUE;
     }

@@ -157,6 +157,9 @@ static void take_upstream(struct cg_request *request, const struct cg_flight *fl
         return;
     int64_t begin_us =
         flight->asked_us > request->started_us ? flight->asked_us : request->started_us;
+    request->has_fetch_trace = flight->founder != request && flight->founder->has_trace;
+    if (request->has_fetch_trace)
+        request->fetch_trace = flight->founder->trace;
     request->upstream = (int)flight->founder->plan.upstream;
     request->upstream_status = flight->origin_status;
     request->upstream_us += since(begin_us, flight->ended_us == 0 ? now_us : flight->ended_us);
@@ -191,8 +194,13 @@ static void count_times(struct cg_sheet *sheet, const struct cg_request_record *
 
 static void observe(struct cg_machine *machine, struct cg_request_record *record)
 {
+    struct cg_trace trace;
     if (machine->observe == NULL)
         return;
+    if (record->trace == NULL) {
+        (void)cg_machine_trace(machine, record->fields, &trace);
+        record->trace = &trace;
+    }
     record->started_ms = cg_now_ms(machine->clock) - (int64_t)(record->duration_us / 1000);
     machine->observe(machine->observer, record);
 }
@@ -227,6 +235,8 @@ void cg_request_note_end(struct cg_request *request)
         .has_key = !cg_str_empty(request->plan.canonical),
         .upstream = request->upstream,
         .upstream_status = request->upstream_status,
+        .trace = request->has_trace ? &request->trace : NULL,
+        .fetch_trace = request->has_fetch_trace ? &request->fetch_trace : NULL,
     };
     if (request->reply_begun)
         record.head_us = request->head_us != 0 ? request->head_us : record.duration_us;

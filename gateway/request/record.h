@@ -14,6 +14,7 @@
 #define GATEWAY_REQUEST_RECORD_H
 
 #include "cachegate/plan.h"
+#include "cachegate/trace_context.h"
 #include "gateway/base/metrics.h"
 
 struct cg_machine;
@@ -46,6 +47,9 @@ struct cg_request_record {
     uint8_t key_id[CG_DIGEST_BYTES];
     int upstream;             /* index in the settings; CG_RECORD_NO_UPSTREAM: not asked */
     unsigned upstream_status; /* 0: it did not answer */
+
+    const struct cg_trace *trace;       /* only where somebody observes */
+    const struct cg_trace *fetch_trace; /* of the request whose fetch it shared, or NULL */
 };
 
 /* ---- for the machine ---- */
