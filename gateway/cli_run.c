@@ -241,15 +241,19 @@ static size_t end(struct gateway *gateway)
 
 static void log_ready(const struct gateway *gateway)
 {
-    char threads[16];
+    char threads[16], memory[32] = "none";
+    uint64_t limit = gateway->settings->cgroup.memory_bytes;
     snprintf(threads, sizeof threads, "%u", cg_server_threads(gateway->server));
+    if (limit > 0)
+        snprintf(memory, sizeof memory, "%lluMB", (unsigned long long)(limit >> 20));
     struct cg_log_pair pairs[] = {
         {"listen", cg_str_from(cg_server_addresses(gateway->server))},
         {"threads", cg_str_from(threads)},
+        {"memory_limit", cg_str_from(memory)},
         {"version", CG_STR(CACHEGATE_VERSION)},
         {"admin", cg_str_from(gateway->admin == NULL ? "" : cg_admin_address(gateway->admin))},
     };
-    cg_log_pairs(CG_LOG_NOTICE, "ready", pairs, gateway->admin == NULL ? 3 : 4);
+    cg_log_pairs(CG_LOG_NOTICE, "ready", pairs, gateway->admin == NULL ? 4 : 5);
 }
 
 /* ---- signals ---- */

@@ -15,6 +15,7 @@
 #include "cachegate/fields.h"
 #include "cachegate/ruleset.h"
 #include "cachegate/str.h"
+#include "gateway/config/cgroup.h"
 
 enum cg_address_kind { CG_ADDRESS_TCP, CG_ADDRESS_UNIX };
 
@@ -102,6 +103,7 @@ struct cg_settings {
     struct cg_upstream_settings *upstreams;
     size_t upstream_count;
     uint32_t threads;
+    struct cg_cgroup cgroup;   /* what the machine lets us have */
     bool cache_enabled;        /* `cache: off`: everything passes; writes purge all the same */
     char *redis_url;           /* parsed by its own driver; NULL: the embedded store */
     char *store_namespace;     /* what all keys in Redis begin with */

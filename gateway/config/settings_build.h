@@ -67,7 +67,8 @@ void cg_settings_read_rules(const struct cg_settings_build *build);
 
 /* ---- settings_check.c: what only shows when all is known ---- */
 void cg_settings_check_whole(const struct cg_settings_build *build);
-/* CPUs that this process may use: its affinity, and its control group's quota. */
-uint32_t cg_settings_cpus(void);
+
+/* ---- settings_machine.c: threads and memory, by what the machine lets us have ---- */
+void cg_settings_fit_machine(const struct cg_settings_build *build);
 
 #endif
