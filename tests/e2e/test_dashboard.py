@@ -249,14 +249,14 @@ class InBrowser(DashboardJourney):
         wait_until(lambda: self.front.stats()["sets"] == self.front.stats()["misses"], "all fills are counted")
         stats = self.front.stats()
         page.wait("document.querySelector('#tile-rate-note').textContent === %s"
-                  % json.dumps("{:,} since the start".format(stats["requests"])))
+                  % json.dumps("{:,} in all".format(stats["requests"])))
         page.wait("document.querySelector('#tile-keys-note').textContent.includes(%s)"
-                  % json.dumps("{:,} sets".format(stats["sets"])))
+                  % json.dumps("stored {:,} times".format(stats["sets"])))
         self.assertEqual(sorted(row[:5] for row in page.table("#routes")), self.rows_of(stats))
         self.assertEqual(page.text("#tile-ratio-note"),
-                         "{:,} of {:,} since the start".format(stats["hits"], stats["hits"] + stats["misses"]))
+                         "{:,} of {:,} in all".format(stats["hits"], stats["hits"] + stats["misses"]))
         self.assertEqual(page.text("#tile-keys"), str(stats["keys"]))
-        self.assertTrue(page.text("#tile-upstream-note").startswith("{:,}, 0 errors".format(stats["upstream_requests"])))
+        self.assertTrue(page.text("#tile-upstream-note").startswith("{:,} in all, 0 errors".format(stats["upstream_requests"])))
         page.wait("/^[0-9.]+ %$/.test(document.querySelector('#tile-ratio').innerText)")
         self.assertRegex(page.text("#tile-p50"), r"^[\d.]+ m?s$")
         self.assertRegex(page.text("#tile-p99"), r"^[\d.]+ m?s$")
