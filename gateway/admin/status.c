@@ -216,8 +216,8 @@ static json_t *describe_configuration(const struct cg_admin *admin)
     struct cg_config_state config = cg_book_config(admin->world.book);
     json_t *object = json_object();
     set_count(object, "generation", config.generation);
-    json_object_set_new(object, "since", cg_admin_json_time(config.changed_ms));
-    json_object_set_new(object, "last_load_taken", json_boolean(config.successful));
+    json_object_set_new(object, "last_reload", json_string(config.successful ? "ok" : "refused"));
+    set_count(object, "since", (uint64_t)(config.changed_ms / 1000));
     return object;
 }
 

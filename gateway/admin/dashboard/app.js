@@ -419,10 +419,11 @@
 
   function renderConfiguration() {
     const { health, stats } = state;
-    const { generation, since, last_load_taken: taken, error } = health.configuration;
+    const { generation, since, last_reload: reload, error } = health.configuration;
+    const taken = reload === "ok";
     fillList("configuration", [
-      [`Generation ${count(generation)}`, `since ${new Date(since).toLocaleString("en-GB")}`],
-      ["Last load", taken ? "taken" : "refused", taken ? "good" : "bad"],
+      [`Generation ${count(generation)}`, `since ${new Date(since * 1000).toLocaleString("en-GB")}`],
+      ["Last reload", reload, taken ? "good" : "bad"],
       taken || !error ? null : [null, error],
       ["Cache", health.enabled ? "on" : "off", health.enabled ? "good" : "wait"],
     ]);
