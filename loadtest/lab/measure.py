@@ -45,6 +45,8 @@ def start_all(lab, contenders):
         except (Missing, RuntimeError, checks.Wrong) as error:
             say(f"LEFT OUT {contender.name}: {error}")
             left_out.append([contender.name, str(error)])
+            if getattr(contender, "process", lab.upstream) is not lab.upstream:
+                lab.stop(contender.process)
     return good, left_out
 
 
