@@ -213,9 +213,10 @@ Test(followers, an_error_is_waited_for_until_its_head)
 
 Test(followers, a_refusal_is_not_remembered)
 {
-    static const unsigned statuses[] = {401, 403, 503};
-    static const char *const targets[] = {"/items/1", "/items/2", "/items/3"};
-    for (size_t i = 0; i < 3; i++) {
+    static const unsigned statuses[] = {401, 403, 503, 408, 429};
+    static const char *const targets[] = {"/items/1", "/items/2", "/items/3", "/items/4",
+                                          "/items/5"};
+    for (size_t i = 0; i < 5; i++) {
         size_t before = fleet_times_asked();
         world_asks(fleet[0], "GET", targets[i], NULL, NULL);
         world_origin_answers(world_asked(fleet[0]), statuses[i], NULL, "no");
@@ -238,6 +239,106 @@ Test(followers, who_goes_alone_remembers_nothing)
     world_origin_answers(world_asked(fleet[0]), 200, "cache-control: private", "one");
     world_origin_answers(world_asked(fleet[0]), 200, "cache-control: private", "two");
     cr_expect_eq(operations(), before);
+}
+
+/* ---- a marker and what is kept to be asked about stand under one key ---- */
+
+static const char *const kept = "cache-control: no-cache\netag: \"1\"";
+
+static bool is_asked_about(const struct world_exchange *exchange)
+{
+    return cg_fields_find(exchange->request->fields, CG_STR("if-none-match")) != NULL;
+}
+
+Test(followers, an_error_leaves_what_is_kept)
+{
+    static const unsigned statuses[] = {500, 503, 408, 429};
+    world_gets(fleet[0], "/items/1");
+    world_origin_answers(fleet_asked(), 200, kept, "body");
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++) {
+        world_gets(fleet[1], "/items/1");
+        cr_assert(is_asked_about(fleet_asked()), "after %u", i == 0 ? 200 : statuses[i - 1]);
+        world_origin_answers(fleet_asked(), statuses[i], NULL, "oops");
+    }
+    struct world_client *client = world_gets(fleet[2], "/items/1");
+    world_origin_answers(fleet_asked(), 304, "etag: \"1\"", "");
+    cr_assert(world_got(client, 200, "body", "fwd-status=304"));
+}
+
+/* A refresh that is told to come later has not learned that the answer is gone. */
+Test(followers, an_error_leaves_what_is_stale)
+{
+    world_gets(fleet[0], "/items/1");
+    world_origin_answers(fleet_asked(), 200, NULL, "old");
+    fleet_pass_time(61000);
+    for (size_t i = 0; i < 3; i++) {
+        cr_assert(world_got(world_gets(fleet[i], "/items/1"), 200, "old", "hit"));
+        world_origin_answers(fleet_asked(), 429, NULL, "later");
+    }
+    cr_assert(world_got(world_gets(fleet[0], "/items/1"), 200, "old", "hit"));
+    world_origin_answers(fleet_asked(), 200, NULL, "new");
+    cr_assert(world_got(world_gets(fleet[1], "/items/1"), 200, "new", "hit"));
+}
+
+/* It is asked about by each on its own already, so there is nothing to remember. */
+Test(followers, what_is_private_for_once_leaves_what_is_kept)
+{
+    world_gets(fleet[0], "/items/1");
+    world_origin_answers(fleet_asked(), 200, kept, "body");
+    world_gets(fleet[0], "/items/1");
+    world_origin_answers(fleet_asked(), 200, "cache-control: private", "mine");
+    struct world_client *client = world_gets(fleet[1], "/items/1");
+    cr_assert(is_asked_about(fleet_asked()));
+    world_origin_answers(fleet_asked(), 304, "etag: \"1\"", "");
+    cr_assert(world_got(client, 200, "body", "fwd-status=304"));
+}
+
+Test(followers, what_is_kept_takes_the_place_of_a_marker)
+{
+    world_gets(fleet[0], "/items/1");
+    world_origin_answers(fleet_asked(), 200, "cache-control: private", "mine");
+    world_gets(fleet[1], "/items/1");
+    cr_assert_not(is_asked_about(fleet_asked()));
+    world_origin_answers(fleet_asked(), 200, kept, "body");
+    struct world_client *client = world_gets(fleet[2], "/items/1");
+    cr_assert(is_asked_about(fleet_asked()));
+    world_origin_answers(fleet_asked(), 304, "etag: \"1\"", "");
+    cr_assert(world_got(client, 200, "body", "fwd-status=304"));
+    world_gets(fleet[0], "/items/1");
+    world_origin_answers(fleet_asked(), 200, NULL, "fresh");
+    cr_assert(world_got(world_gets(fleet[1], "/items/1"), 200, "fresh", "hit"));
+}
+
+/* The marker stands under the variant's own key. */
+Test(followers, one_variant_that_is_private_leaves_the_others)
+{
+    world_asks(fleet[0], "GET", "/items/1", languages[0], NULL);
+    world_origin_answers(fleet_asked(), 200, "vary: accept-language", "hallo");
+    world_asks(fleet[0], "GET", "/items/1", languages[1], NULL);
+    world_origin_answers(fleet_asked(), 200, "vary: accept-language\ncache-control: private",
+                         "mine");
+    cr_assert(world_got(world_asks(fleet[1], "GET", "/items/1", languages[0], NULL), 200, "hallo",
+                        "hit"));
+    world_asks(fleet[1], "GET", "/items/1", languages[1], NULL);
+    world_asks(fleet[2], "GET", "/items/1", languages[1], NULL);
+    cr_assert_eq(fleet_times_asked(), 4, "nobody waits for it");
+    world_origin_answers(fleet_asked(), 200, "cache-control: private", "one");
+    world_origin_answers(fleet_asked(), 200, "cache-control: private", "two");
+}
+
+Test(followers, what_is_too_large_to_be_kept_is_remembered)
+{
+    for (size_t i = 0; i < GATEWAYS; i++)
+        fleet[i]->machine.limits.entry_bytes_max = 8;
+    world_gets(fleet[0], "/items/1");
+    world_origin_head(fleet_asked(), 200, kept, -1);
+    world_origin_body(fleet[0]->exchanges[0], "123456789");
+    world_origin_end(fleet[0]->exchanges[0], CG_ORIGIN_COMPLETE);
+    world_gets(fleet[1], "/items/1");
+    world_gets(fleet[2], "/items/1");
+    cr_assert_eq(fleet_times_asked(), 3);
+    world_origin_answers(fleet_asked(), 200, NULL, "short");
+    world_origin_answers(fleet_asked(), 200, NULL, "short");
 }
 
 /* ---- leaders that fail ---- */
