@@ -2,6 +2,7 @@
 
 #include "cachegate/assert.h"
 #include "cachegate/purge.h"
+#include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 #include "gateway/front/tls.h"
 
@@ -57,6 +58,12 @@ static void discard(void *owner)
     run->tls = cg_tls_destroy(run->tls);
 }
 
+static bool refuse(struct cg_run_reload *run)
+{
+    cg_book_note_config(run->parts.book, run->current->number, false, 0);
+    return false;
+}
+
 static bool load(void *owner, struct cg_buf *report)
 {
     struct cg_run_reload *run = owner;
@@ -67,14 +74,14 @@ static bool load(void *owner, struct cg_buf *report)
     if (settings == NULL) {
         cg_arena_fini(arena);
         free(arena);
-        return false;
+        return refuse(run);
     }
     run->loaded = cg_generation_create(settings, arena, run->current->number + 1,
                                        run->parts.generations_alive);
     if (load_tls(run, settings, report))
         return true;
     discard(run);
-    return false;
+    return refuse(run);
 }
 
 static size_t files(void *owner, const char *const **ret_files)
@@ -185,6 +192,7 @@ static bool exchange(void *owner)
     run->current = next;
     run->loaded = NULL;
     log_exchanged(run, before);
+    cg_book_note_config(run->parts.book, next->number, true, cg_clock_wall_ms());
     cg_generation_unref(before);
     return true;
 }
@@ -229,6 +237,11 @@ void cg_run_reload_status(struct cg_run_reload *run, struct cg_admin_reload_stat
     _Static_assert(sizeof ret_status->error == sizeof status.error, "one text");
     memcpy(ret_status->error, status.error, sizeof status.error);
     ret_status->alive = atomic_load(run->parts.generations_alive);
+}
+
+const struct cg_settings *cg_run_reload_settings(const struct cg_run_reload *run)
+{
+    return run->current->settings;
 }
 
 void cg_run_reload_stop(struct cg_run_reload *run)

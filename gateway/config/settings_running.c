@@ -11,8 +11,8 @@ static bool can_change(const char *path)
         "tls.certificate",         "tls.key",
         "tls.minimum_version",     "cache",
         "via",                     "cache_status_key",
-        "drain_timeout",           "reload.debounce",
-        "log.level",               "log.requests",
+        "drain_timeout",           "drain_accept",
+        "log.level",               "log.access_format",
         "limits.response_capture", "limits.json_body",
         "limits.json_depth",       "limits.purge_instances",
         "limits.flight_buffer",    "limits.flight_waiters",
@@ -42,7 +42,7 @@ static bool addresses_eq(const struct cg_address *a, const struct cg_address *b)
 static bool is_text(enum cg_option_type type)
 {
     return type == CG_OPTION_TEXT || type == CG_OPTION_TOKEN || type == CG_OPTION_CHOICE ||
-           type == CG_OPTION_FILE || type == CG_OPTION_SECRET;
+           type == CG_OPTION_FILE || type == CG_OPTION_SECRET || type == CG_OPTION_TARGET;
 }
 
 static bool members_eq(const struct cg_option *option, const char *a, const char *b)

@@ -64,6 +64,7 @@ static void on_handshake(h2o_socket_t *socket, const char *error)
 {
     struct cg_downstream *connection = connection_of(socket);
     if (error != NULL) {
+        cg_count_trouble(connection->worker->machine.sheet, CG_TROUBLE_TLS);
         h2o_socket_close(socket);
         return;
     }
@@ -99,6 +100,7 @@ static void on_proxy_bytes(h2o_socket_t *socket, const char *error)
     case CG_PROXY_NEEDS_MORE:
         return;
     case CG_PROXY_BAD:
+        cg_count_trouble(connection->worker->machine.sheet, CG_TROUBLE_PROXY_LINE);
         cg_worker_log_refused(connection->worker, cg_downstream_peer(connection),
                               "a connection does not begin with a PROXY line");
         h2o_socket_close(socket);
