@@ -35,7 +35,7 @@ struct gateway {
     struct cg_upstreams *upstreams;
     struct cg_server_hooks hooks;
     struct cg_server *server;
-    struct cg_admin *admin; /* NULL: none is configured */
+    struct cg_admin *admin;                 /* NULL: none is configured */
     _Atomic(struct cg_run_reload *) reload; /* NULL until everything else runs */
     atomic_uint generations_alive;
 };

@@ -143,9 +143,10 @@ static bool purge_changes(struct cg_run_reload *run)
     bool goes_on = cg_server_purge(run->parts.server, set.bans, set.ban_count, &purged);
     cg_arena_fini(&arena);
     if (!purged)
-        cg_log(CG_LOG_WARN, "reload", "the store did not acknowledge the purge of what the rules "
-                                      "have changed; it is owed, and delivered before the store "
-                                      "is believed again");
+        cg_log(CG_LOG_WARN, "reload",
+               "the store did not acknowledge the purge of what the rules "
+               "have changed; it is owed, and delivered before the store "
+               "is believed again");
     return goes_on;
 }
 
@@ -162,7 +163,8 @@ static void log_exchanged(const struct cg_run_reload *run, const struct cg_gener
     size_t changed = 0;
     for (size_t i = 0; i < ruleset->route_count; i++)
         changed += cg_ruleset_route_like(before->settings->ruleset, &ruleset->routes[i]) == NULL;
-    cg_log(CG_LOG_NOTICE, "reloaded", "generation %llu is in force; %zu routes, %zu of them changed",
+    cg_log(CG_LOG_NOTICE, "reloaded",
+           "generation %llu is in force; %zu routes, %zu of them changed",
            (unsigned long long)run->current->number, ruleset->route_count, changed);
 }
 
@@ -215,9 +217,12 @@ struct cg_run_reload *cg_run_reload_start(const struct cg_run_parts *parts,
     run->parts = *parts;
     run->start = cg_generation_ref(generation);
     run->current = cg_generation_ref(generation);
-    struct cg_reload_hooks hooks = {
-        .owner = run, .load = load, .exchange = exchange, .discard = discard, .files = files,
-        .changed = changed};
+    struct cg_reload_hooks hooks = {.owner = run,
+                                    .load = load,
+                                    .exchange = exchange,
+                                    .discard = discard,
+                                    .files = files,
+                                    .changed = changed};
     run->reload = cg_reload_start(&hooks, watch_of(settings->reload_watch),
                                   settings->reload_debounce_ms, settings->reload_poll_ms);
     return run;

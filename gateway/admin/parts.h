@@ -130,9 +130,8 @@ void cg_admin_forget_generations(struct cg_admin *admin);
  * (texts in the arena), with the remedy in *ret_remedy.
  */
 const char *cg_admin_purge_read(const struct cg_ruleset *ruleset, const struct cg_ruleset *other,
-                                struct cg_str body,
-                                struct cg_arena *arena, struct cg_purge_set *set,
-                                const char **ret_remedy);
+                                struct cg_str body, struct cg_arena *arena,
+                                struct cg_purge_set *set, const char **ret_remedy);
 /* The remedy for a group that does not exist. */
 const char *cg_admin_group_remedy(const struct cg_ruleset *ruleset, struct cg_str name,
                                   struct cg_arena *arena);

@@ -67,8 +67,7 @@ struct cg_regime *cg_worker_regime(struct cg_worker *worker, struct cg_generatio
         .admin_token = settings->admin_token,
         .shows_keys = settings->cache_status_key,
         .sealer = cg_sealer_create(
-            &settings->secret,
-            settings->secret_previous_given ? &settings->secret_previous : NULL),
+            &settings->secret, settings->secret_previous_given ? &settings->secret_previous : NULL),
         .on_end = end_regime,
     };
     return &own->base;

@@ -72,9 +72,9 @@ struct cg_exchange {
     SSL_CTX *tls;               /* owned; NULL: stays as it is */
     const struct cg_ban *bans;  /* borrowed during the step */
     size_t ban_count;
-    _Atomic int purged; /* enum cg_store_result */
-    _Atomic unsigned wanted;    /* how many steps were ordered; the step is that, modulo */
-    bool cancelled;             /* under the lock */
+    _Atomic int purged;      /* enum cg_store_result */
+    _Atomic unsigned wanted; /* how many steps were ordered; the step is that, modulo */
+    bool cancelled;          /* under the lock */
 };
 
 struct cg_server {

@@ -185,7 +185,8 @@ static void open_machine(struct cg_worker *worker)
     cg_machine_init(machine);
     for (size_t i = 0; i < settings->upstream_count; i++)
         if (settings->upstreams[i].concurrency_max > 0)
-            cg_machine_cap(machine, i, cg_worker_share(worker, settings->upstreams[i].concurrency_max));
+            cg_machine_cap(machine, i,
+                           cg_worker_share(worker, settings->upstreams[i].concurrency_max));
 }
 
 static void on_warm(void *owner)

@@ -66,7 +66,8 @@ static void write_digest(struct cg_flight *flight)
     length += sizeof(flight->epoch.generation);
     memcpy(bytes + length, &flight->epoch.counter, sizeof(flight->epoch.counter));
     length += sizeof(flight->epoch.counter);
-    cg_instance_of(&flight->founder->regime->ruleset->keys, cg_str_of((const char *)bytes, length), &digest);
+    cg_instance_of(&flight->founder->regime->ruleset->keys, cg_str_of((const char *)bytes, length),
+                   &digest);
     memcpy(flight->claim.digest, digest.id, CG_DIGEST_BYTES);
 }
 

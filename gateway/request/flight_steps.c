@@ -62,7 +62,8 @@ enum cg_step_result cg_flight_step_enter(struct cg_flight *flight)
     case CG_LANE_QUEUED:
         cg_count(machine->sheet,
                  flight->capped ? CG_METRIC_FETCHES_QUEUED : CG_METRIC_OUTAGE_QUEUED, 1);
-        cg_timer_arm(machine->clock, &flight->queue_timer, flight->founder->regime->limits.outage_wait_ms);
+        cg_timer_arm(machine->clock, &flight->queue_timer,
+                     flight->founder->regime->limits.outage_wait_ms);
         cg_flight_go(flight, CG_FLIGHT_queue);
         return CG_WAIT;
     case CG_LANE_OUTSIDE:

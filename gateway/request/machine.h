@@ -179,11 +179,11 @@ struct cg_request {
     /* Writes. */
     bool is_write; /* goes on when its client leaves */
     bool marked, early_done, settled;
-    struct cg_writer writer;    /* in whose name it is marked */
-    struct cg_writer holder;    /* … and held after an unknown outcome */
+    struct cg_writer writer;                        /* in whose name it is marked */
+    struct cg_writer holder;                        /* … and held after an unknown outcome */
     struct cg_request *next_write, *previous_write; /* in machine->writes */
     bool listed_write;
-    bool extends; /* has more to mark, because rules were announced */
+    bool extends;               /* has more to mark, because rules were announced */
     struct cg_purge_set intent; /* what was marked */
     struct cg_purge_set after;  /* what is purged */
     enum cg_store_result counter_result;

@@ -63,8 +63,8 @@ struct cg_regime {
     struct cg_machine_limits limits;
     struct cg_str via;
     struct cg_str admin_token; /* for PURGE on the traffic port; empty: never accepted */
-    bool shows_keys;          /* in Cache-Status (RFC 9211 2.7) */
-    struct cg_sealer *sealer; /* for stores that seal; one thread's */
+    bool shows_keys;           /* in Cache-Status (RFC 9211 2.7) */
+    struct cg_sealer *sealer;  /* for stores that seal; one thread's */
     void (*on_end)(struct cg_regime *regime); /* nobody obeys it any more; may be NULL */
     size_t references;                        /* of requests and the machine; zeroed */
 };
@@ -83,7 +83,7 @@ struct cg_machine {
      */
     void (*observe)(void *observer, const struct cg_request_record *record);
     void *observer;
-    void (*random_bytes)(void *bytes, size_t length); /* fit for salts */
+    void (*random_bytes)(void *bytes, size_t length);          /* fit for salts */
     struct cg_log_gate failure_gate, widened_gate, store_gate; /* zeroed */
     enum cg_tracing tracing;
     uint64_t trace_state[4]; /* of the generator of ids; zeroed */
