@@ -4,6 +4,7 @@ nothing."""
 import http.client
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -12,8 +13,10 @@ import subprocess
 import threading
 
 import test_consistency
+import test_redis
 from harness import (ADMIN_TOKEN, Client, EchoApp, Journey,
                      binary, main, sanitizer, seed, wait_until)
+from redis_servers import SECRET, Redis
 
 RULES = """
 routes:
@@ -453,6 +456,78 @@ class Certificates(Reloading):
         self.assertEqual(self.name(), "third")
 
 
+class OnRedis(Reloading):
+    def setUp(self):
+        super().setUp()
+        self.redis = Redis()
+        self.addCleanup(self.redis.close)
+
+    def start(self, text=None, environment=None, **config):
+        self.front = self.gateway(self.origin, text or rules(), config={
+            "reload": self.reload, "upstreams": {"api": self.origin.url}, **config},
+            environment=dict({"CACHEGATE_STORE_REDIS": self.redis.url, "CACHEGATE_SECRET": SECRET,
+                              "CACHEGATE_STORE_TIMEOUT": "2s"}, **environment or {}))
+        self.rule_file = self.front.directory / "rules.yaml"
+        self.config_file = self.front.directory / "cachegate.yaml"
+        test_redis.wait_connected(self.front)
+
+    def warm(self, target, **arguments):
+        self.front.get(target, **arguments)
+        wait_until(lambda: self.front.get(target, **arguments).cache.hit, target + " is stored")
+
+    def names(self):
+        return sorted(key.decode().split(":")[2] for key in self.redis.keys("*:e:*"))
+
+    def test_changed_routes_begin_anew_and_new_ones_have_names(self):
+        self.start(rules(more="  - match: GET /kept\n    ttl: 1h\n    scope: shared\n"
+                              "    override: [authorization]\n"))
+        for target in ("/a", "/kept"):
+            self.warm(target)
+        self.change("routes:\n  - match: GET /new\n    name: fresh\n    ttl: 2d\n    scope: shared\n"
+                    + rules("1h", "  - match: GET /kept\n    ttl: 1h\n    scope: shared\n"
+                                  "    override: [authorization]\n").replace("routes:\n", ""))
+        self.assertHit(self.front.get("/kept"))
+        answer = self.front.get("/a")
+        self.assertMiss(answer)
+        self.assertEqual(answer.cache.ttl, 3600)
+        self.warm("/new")
+        self.assertEqual(self.names().count("fresh"), 1)
+        # What keeps answers for longer keeps versions for longer.
+        lives = [int(self.redis.command("PTTL", key)) for key in self.redis.keys("*:v:*")]
+        self.assertGreater(max(lives), 2 * 86400 * 1000)
+
+    def test_away_and_back(self):
+        sound = rules(more="  - match: PUT /things/{id}\n    invalidate: [/a]\n")
+        self.start(sound)
+        self.warm("/a")
+        before = self.front.get("/a").json()["number"]
+        self.change(rules(more="  - match: PUT /things/{id}\n    invalidate: none\n"))
+        self.front.request("PUT", "/things/1", body={})
+        self.change(sound)
+        self.assertGreater(self.front.get("/a").json()["number"], before)
+
+    def test_the_secret_is_rotated_without_a_restart(self):
+        folder = self.directory()
+        (folder / "secret").write_text("one secret that is long enough")
+        (folder / "previous").write_text("another secret that is long enough")
+        self.start("routes: [{match: GET /a, ttl: 1h}]\n", environment={"CACHEGATE_SECRET": ""},
+                   secret_file=str(folder / "secret"), secret_previous_file=str(folder / "previous"))
+        self.warm("/a", user="alice")
+        replace(folder / "secret", "another secret that is long enough")
+        replace(folder / "previous", "one secret that is long enough")
+        self.assertEqual(self.ask().status, 200)
+        self.assertHit(self.front.get("/a", user="alice"))
+
+    def test_while_redis_is_away(self):
+        self.start()
+        self.warm("/a")
+        self.redis.kill()
+        self.change(rules("1h"))
+        self.assertEqual(self.front.get("/a").status, 200)
+        self.change(rules("2h"))
+        self.assertEqual(self.generation(), 3)
+
+
 class InFlight(Reloading):
     def once(self, method, target):
         client = Client(self.front.address)
@@ -557,6 +632,16 @@ class Load(Reloading):
             self.assertLess(resident_kb() - early, 8192)
 
 
+class SlowWrites(test_consistency.Versions):
+    """Writes that are at the upstream while rules are exchanged, and then commit."""
+
+    def change(self, request, item):
+        with self.lock:
+            seconds = self.random.random() * 0.2
+        self.wakes.wait(seconds)
+        return super().change(request, item)
+
+
 class Exchanged(test_consistency.Run):
     """Readers and writers while rules are exchanged: each set purges all that it caches."""
 
@@ -591,8 +676,9 @@ routes:
     def exchanges(self):
         admin = Client(self.gateway.admin_address)
         number = 0
+        chance = random.Random(self.seed)
         try:
-            while not self.over.wait(0.03):
+            while not self.over.wait(0.05 + 0.3 * chance.random()):
                 number += 1
                 replace(self.gateway.directory / "rules.yaml", self.SETS[number % len(self.SETS)])
                 answer = admin.request("POST", "/reload",
@@ -612,7 +698,7 @@ routes:
 class ConsistencyOverExchanges(Journey):
     def test_no_read_after_a_write_sees_the_state_before_it(self):
         seed_ = seed()
-        app = test_consistency.Versions(seed_)
+        app = SlowWrites(seed_)
         origin = self.upstream(app)
         front = self.gateway(origin, Exchanged.SETS[0], threads=4, config={
             "reload": OFF, "limits": {"write_hold": "50ms"}})
