@@ -34,9 +34,12 @@ static void on_marked(void *owner, enum cg_store_result result)
     cg_request_answered(request);
 }
 
+/* When it fails, the marks that are there do not cover all that is intended. */
 static void on_more_marked(void *owner, enum cg_store_result result)
 {
     struct cg_request *request = cg_request_of(owner);
+    if (result != CG_STORE_OK)
+        request->marked_until_ms = 0;
     cg_request_extended(request);
     on_marked(request, result);
 }
