@@ -41,7 +41,7 @@ static bool resolve_from_config(struct cg_cli_target *target)
         target->address = settings->admin;
         target->name = target->config;
         if (target->token == NULL)
-            target->token_text = cg_arena_printf(&target->arena, "%.*s", CG_STR_SHOWN(token)).bytes;
+            target->token_text = cg_arena_printf(&target->arena, "%.*s", CG_STR_ARG(token)).bytes;
     }
     cg_settings_free(settings); /* what was copied is of the arena */
     return found;

@@ -1,6 +1,7 @@
 #include "gateway/cli.h"
 
 #include "cachegate/tree.h"
+#include "gateway/base/clock.h"
 #include "gateway/cli_exchange.h"
 
 #include <jansson.h>
@@ -20,17 +21,10 @@ struct watch {
     char last[256];      /* why it is not over yet */
 };
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Waits a little longer each time. False when the time is over. */
 static bool pause_before_next(struct watch *watch)
 {
-    int64_t left_ms = watch->until_ms - now_ms();
+    int64_t left_ms = watch->until_ms - cg_clock_monotonic_ms();
     if (left_ms <= 0)
         return false;
     int64_t pause_ms = watch->pause_ms < left_ms ? watch->pause_ms : left_ms;
@@ -122,7 +116,7 @@ static int prepare(int argc, char **argv, bool takes_timeout, bool takes_wait, s
         cg_cli_target_fini(&watch->target);
         return CG_CLI_FAILED;
     }
-    watch->until_ms = now_ms() + watch->timeout_ms;
+    watch->until_ms = cg_clock_monotonic_ms() + watch->timeout_ms;
     return CG_CLI_OK;
 }
 

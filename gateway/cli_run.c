@@ -1,5 +1,6 @@
 #include "cachegate/assert.h"
 #include "gateway/admin/admin.h"
+#include "gateway/base/access_log.h"
 #include "gateway/base/log.h"
 #include "gateway/cli.h"
 #include "gateway/front/server.h"
@@ -34,7 +35,7 @@ struct gateway {
     struct cg_upstreams *upstreams;
     struct cg_server_hooks hooks;
     struct cg_server *server;
-    struct cg_admin *admin; /* NULL: none is configured */
+    struct cg_admin *admin;                 /* NULL: none is configured */
     _Atomic(struct cg_run_reload *) reload; /* NULL until everything else runs */
     atomic_uint generations_alive;
 };
@@ -198,6 +199,9 @@ static bool start(struct gateway *gateway, struct cg_generation *generation)
     char *error = NULL;
     gateway->settings = settings;
     gateway->book = cg_book_create(settings->upstream_count);
+    if (strcmp(settings->log_access, "off") != 0 &&
+        !cg_access_log_open(settings->log_access, &error))
+        return fail("access-log", error);
     if (!make_store(gateway, settings, &error))
         return fail("redis", error);
     if (gateway->redis != NULL)
@@ -247,6 +251,7 @@ static size_t end(struct gateway *gateway)
     gateway->admin = cg_admin_stop(gateway->admin); /* it looks at the server */
     if (gateway->server != NULL)
         gateway->server = cg_server_stop(gateway->server, &cut);
+    cg_access_log_close();
     if (gateway->upstreams != NULL)
         gateway->upstreams = cg_upstreams_destroy(gateway->upstreams);
     gateway->memory = cg_memory_destroy(gateway->memory);
@@ -260,15 +265,19 @@ static size_t end(struct gateway *gateway)
 
 static void log_ready(const struct gateway *gateway)
 {
-    char threads[16];
+    char threads[16], memory[32] = "none";
+    uint64_t limit = gateway->settings->cgroup.memory_bytes;
     snprintf(threads, sizeof threads, "%u", cg_server_threads(gateway->server));
+    if (limit > 0)
+        snprintf(memory, sizeof memory, "%lluMB", (unsigned long long)(limit >> 20));
     struct cg_log_pair pairs[] = {
         {"listen", cg_str_from(cg_server_addresses(gateway->server))},
         {"threads", cg_str_from(threads)},
+        {"memory_limit", cg_str_from(memory)},
         {"version", CG_STR(CACHEGATE_VERSION)},
         {"admin", cg_str_from(gateway->admin == NULL ? "" : cg_admin_address(gateway->admin))},
     };
-    cg_log_pairs(CG_LOG_NOTICE, "ready", pairs, gateway->admin == NULL ? 3 : 4);
+    cg_log_pairs(CG_LOG_NOTICE, "ready", pairs, gateway->admin == NULL ? 4 : 5);
 }
 
 /* ---- signals ---- */
@@ -294,6 +303,8 @@ static void wait_for_end(const sigset_t *signals, const atomic_bool *over,
         int result = sigwait(signals, &number);
         if (atomic_load(over) || (result == 0 && number != SIGHUP))
             return;
+        if (result == 0)
+            cg_access_log_reopen();
         if (result == 0 && run != NULL)
             cg_run_reload_ask(run, NULL, NULL);
     }
@@ -329,11 +340,11 @@ static void drain(struct gateway *gateway, const sigset_t *signals)
     struct impatience impatience = {.signals = signals};
     if (gateway->admin != NULL)
         cg_admin_set_ready(gateway->admin, false);
+    cg_server_leave(gateway->server);
     cg_log(CG_LOG_INFO, "draining",
            "new connections for %u ms; then at most %u ms for requests in flight",
            gateway->settings->drain_accept_ms, gateway->settings->drain_timeout_ms);
     bool watched = pthread_create(&thread, NULL, exit_at_next_signal, &impatience) == 0;
-    cg_server_leave(gateway->server);
     accept_on(gateway->settings->drain_accept_ms);
     cg_server_drain(gateway->server, gateway->settings->drain_timeout_ms);
     if (watched) {
@@ -354,6 +365,7 @@ static struct cg_run_reload *start_reload(struct gateway *gateway,
         .memory = gateway->memory,
         .outage = gateway->outage,
         .redis = gateway->redis,
+        .book = gateway->book,
         .generations_alive = &gateway->generations_alive,
     };
     return cg_run_reload_start(&parts, generation);
@@ -380,6 +392,7 @@ static int serve(const struct cg_settings_source *source, struct cg_settings *se
         log_ready(&gateway);
         wait_for_end(&signals, &never, gateway.reload);
         cg_run_reload_stop(gateway.reload);
+        gateway.settings = cg_run_reload_settings(gateway.reload);
         drain(&gateway, &signals);
     }
     size_t cut = end(&gateway);

@@ -2,6 +2,7 @@
 
 #include "cachegate/assert.h"
 #include "cachegate/purge.h"
+#include "gateway/base/clock.h"
 #include "gateway/base/log.h"
 #include "gateway/front/tls.h"
 
@@ -57,6 +58,12 @@ static void discard(void *owner)
     run->tls = cg_tls_destroy(run->tls);
 }
 
+static bool refuse(struct cg_run_reload *run)
+{
+    cg_book_note_config(run->parts.book, run->current->number, false, 0);
+    return false;
+}
+
 static bool load(void *owner, struct cg_buf *report)
 {
     struct cg_run_reload *run = owner;
@@ -67,14 +74,14 @@ static bool load(void *owner, struct cg_buf *report)
     if (settings == NULL) {
         cg_arena_fini(arena);
         free(arena);
-        return false;
+        return refuse(run);
     }
     run->loaded = cg_generation_create(settings, arena, run->current->number + 1,
                                        run->parts.generations_alive);
     if (load_tls(run, settings, report))
         return true;
     discard(run);
-    return false;
+    return refuse(run);
 }
 
 static size_t files(void *owner, const char *const **ret_files)
@@ -82,6 +89,11 @@ static size_t files(void *owner, const char *const **ret_files)
     const struct cg_settings *settings = ((struct cg_run_reload *)owner)->current->settings;
     *ret_files = settings->files;
     return settings->file_count;
+}
+
+static bool changed(void *owner)
+{
+    return cg_settings_changed(((struct cg_run_reload *)owner)->current->settings);
 }
 
 /* ---- exchanging ---- */
@@ -131,9 +143,10 @@ static bool purge_changes(struct cg_run_reload *run)
     bool goes_on = cg_server_purge(run->parts.server, set.bans, set.ban_count, &purged);
     cg_arena_fini(&arena);
     if (!purged)
-        cg_log(CG_LOG_WARN, "reload", "the store did not acknowledge the purge of what the rules "
-                                      "have changed; it is owed, and delivered before the store "
-                                      "is believed again");
+        cg_log(CG_LOG_WARN, "reload",
+               "the store did not acknowledge the purge of what the rules "
+               "have changed; it is owed, and delivered before the store "
+               "is believed again");
     return goes_on;
 }
 
@@ -150,7 +163,8 @@ static void log_exchanged(const struct cg_run_reload *run, const struct cg_gener
     size_t changed = 0;
     for (size_t i = 0; i < ruleset->route_count; i++)
         changed += cg_ruleset_route_like(before->settings->ruleset, &ruleset->routes[i]) == NULL;
-    cg_log(CG_LOG_NOTICE, "reloaded", "generation %llu is in force; %zu routes, %zu of them changed",
+    cg_log(CG_LOG_NOTICE, "reloaded",
+           "generation %llu is in force; %zu routes, %zu of them changed",
            (unsigned long long)run->current->number, ruleset->route_count, changed);
 }
 
@@ -180,6 +194,7 @@ static bool exchange(void *owner)
     run->current = next;
     run->loaded = NULL;
     log_exchanged(run, before);
+    cg_book_note_config(run->parts.book, next->number, true, cg_clock_wall_ms());
     cg_generation_unref(before);
     return true;
 }
@@ -202,8 +217,12 @@ struct cg_run_reload *cg_run_reload_start(const struct cg_run_parts *parts,
     run->parts = *parts;
     run->start = cg_generation_ref(generation);
     run->current = cg_generation_ref(generation);
-    struct cg_reload_hooks hooks = {
-        .owner = run, .load = load, .exchange = exchange, .discard = discard, .files = files};
+    struct cg_reload_hooks hooks = {.owner = run,
+                                    .load = load,
+                                    .exchange = exchange,
+                                    .discard = discard,
+                                    .files = files,
+                                    .changed = changed};
     run->reload = cg_reload_start(&hooks, watch_of(settings->reload_watch),
                                   settings->reload_debounce_ms, settings->reload_poll_ms);
     return run;
@@ -223,6 +242,11 @@ void cg_run_reload_status(struct cg_run_reload *run, struct cg_admin_reload_stat
     _Static_assert(sizeof ret_status->error == sizeof status.error, "one text");
     memcpy(ret_status->error, status.error, sizeof status.error);
     ret_status->alive = atomic_load(run->parts.generations_alive);
+}
+
+const struct cg_settings *cg_run_reload_settings(const struct cg_run_reload *run)
+{
+    return run->current->settings;
 }
 
 void cg_run_reload_stop(struct cg_run_reload *run)

@@ -21,6 +21,7 @@ struct cg_run_parts {
     struct cg_memory *memory;
     struct cg_outage_memory *outage;
     struct cg_redis *redis;
+    struct cg_book *book;
     atomic_uint *generations_alive;
 };
 
@@ -32,6 +33,8 @@ struct cg_run_reload *cg_run_reload_start(const struct cg_run_parts *parts,
 /* Any thread; as cg_reload_ask. */
 void cg_run_reload_ask(struct cg_run_reload *run, cg_reload_done_fn on_done, void *owner);
 void cg_run_reload_status(struct cg_run_reload *run, struct cg_admin_reload_status *ret_status);
+/* After it was stopped: what is in force. Borrowed until the end. */
+const struct cg_settings *cg_run_reload_settings(const struct cg_run_reload *run);
 /* Before the parts end: no change is begun any more. Takes NULL. */
 void cg_run_reload_stop(struct cg_run_reload *run);
 /* When nobody asks any more. Takes NULL; returns NULL. */

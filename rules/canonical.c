@@ -138,8 +138,7 @@ void cg_canonical_make(struct cg_plan_build *build)
     struct cg_spelling spelling;
     cg_spelling_init(&spelling, build->arena, plan->target.length + 256);
     cg_spelling_add_prefixed(&spelling, format);
-    cg_spelling_add(&spelling,
-                    cg_str_of((const char *)cg_route_digest(route), CG_DIGEST_BYTES));
+    cg_spelling_add(&spelling, cg_str_of((const char *)cg_route_digest(route), CG_DIGEST_BYTES));
     cg_spelling_add_prefixed(&spelling, facts->scheme);
     cg_spelling_add_prefixed(&spelling,
                              cg_canonical_host(facts->authority, facts->scheme, build->arena));

@@ -266,18 +266,23 @@ static void put_parts(const struct cg_mask *mask, struct cg_str rest, struct cg_
 static void put_authority(struct cg_str *rest, struct cg_buf *out)
 {
     struct cg_str authority = cg_str_sub(*rest, 0, find_any(*rest, CG_STR("/?#")));
+    bool has_scheme = false;
     if (authority.length > 0 && authority.bytes[authority.length - 1] == ':' &&
         cg_str_starts_with(cg_str_skip(*rest, authority.length), CG_STR("//"))) {
         cg_buf_add_str(out, cut(rest, authority.length + 2));
         authority = cg_str_sub(*rest, 0, find_any(*rest, CG_STR("/?#")));
+        has_scheme = true;
     }
     size_t end = authority.length;
     while (end > 0 && authority.bytes[end - 1] != '@')
         end--;
-    if (end == 0)
-        return;
-    cg_buf_add_text(out, "***@");
-    cut(rest, end);
+    if (end > 0) {
+        cg_buf_add_text(out, "***@");
+        cut(rest, end);
+    }
+    /* `https://auth:8443/`: a colon is nothing special here. */
+    if (has_scheme && cg_str_find(authority, '=') == authority.length)
+        cg_buf_add_str(out, cut(rest, authority.length - end));
 }
 
 /* Whether there is anything to judge at all: most paths are plain. */

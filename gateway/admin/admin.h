@@ -19,10 +19,10 @@ struct cg_warm_order;
 
 /* What became of attempts to change what is in force. */
 struct cg_admin_reload_status {
-    bool successful;   /* the last one; true before the first */
-    int64_t since_ms;  /* wall clock: of the last successful one, or of the start */
-    char error[512];   /* the first mistake of one that failed */
-    unsigned alive;    /* generations that somebody still obeys */
+    bool successful;  /* the last one; true before the first */
+    int64_t since_ms; /* wall clock: of the last successful one, or of the start */
+    char error[512];  /* the first mistake of one that failed */
+    unsigned alive;   /* generations that somebody still obeys */
 };
 
 /* What it sees of the rest of the gateway. All borrowed until cg_admin_stop. */

@@ -3,6 +3,7 @@
 #include "cachegate/assert.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 static const char *reason_phrase(unsigned status)
 {
@@ -104,4 +105,16 @@ json_t *cg_admin_json_name(struct cg_str name)
 {
     json_t *json = json_stringn(name.length == 0 ? "" : name.bytes, name.length);
     return json != NULL ? json : cg_admin_json_text(name);
+}
+
+json_t *cg_admin_json_time(int64_t at_ms)
+{
+    char text[40];
+    struct tm parts;
+    time_t seconds = (time_t)(at_ms / 1000);
+    if (gmtime_r(&seconds, &parts) == NULL)
+        return json_null();
+    size_t length = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(text + length, sizeof text - length, ".%03uZ", (unsigned)(at_ms % 1000) % 1000);
+    return json_string(text);
 }

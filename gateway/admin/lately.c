@@ -10,7 +10,6 @@
 #include "gateway/base/recent.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 enum { DIGITS_MAX = 15 };
 
@@ -122,23 +121,11 @@ void cg_admin_history(const struct cg_admin_call *call)
 
 /* ---- GET /cache/purges ---- */
 
-static json_t *describe_time(int64_t at_ms)
-{
-    char text[40];
-    struct tm parts;
-    time_t seconds = (time_t)(at_ms / 1000);
-    if (gmtime_r(&seconds, &parts) == NULL)
-        return json_null();
-    size_t length = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(text + length, sizeof text - length, ".%03uZ", (unsigned)(at_ms % 1000) % 1000);
-    return json_string(text);
-}
-
 static json_t *describe_purge(const struct cg_recent_purge *purge)
 {
     json_t *object = json_object();
     json_object_set_new(object, "number", json_integer((json_int_t)purge->number));
-    json_object_set_new(object, "time", describe_time(purge->at_ms));
+    json_object_set_new(object, "time", cg_admin_json_time(purge->at_ms));
     json_object_set_new(object, "cause", json_string(purge->cause));
     json_object_set_new(object, "route", cg_admin_json_name(cg_str_from(purge->route)));
     json_object_set_new(object, "patterns", cg_admin_json_name(cg_str_from(purge->shape)));

@@ -30,7 +30,7 @@ struct cg_admin {
     char *address; /* owned */
     int listener;
     struct stat file; /* of a UNIX socket */
-    int wake; /* eventfd: the loop looks at `stopping` */
+    int wake;         /* eventfd: the loop looks at `stopping` */
     atomic_bool ready;
     atomic_bool stopping;
     pthread_t thread;
@@ -80,6 +80,8 @@ void cg_admin_answer_error(h2o_req_t *request, unsigned status, struct cg_str er
 json_t *cg_admin_json_text(struct cg_str text);
 /* The same of a name that should be UTF-8: as it is where it is. */
 json_t *cg_admin_json_name(struct cg_str name);
+/* Wall time as RFC 3339 writes it, in UTC. */
+json_t *cg_admin_json_time(int64_t at_ms);
 /* The dashboard, which only browsers get. */
 void cg_admin_answer_page(h2o_req_t *request, const struct cg_page *page);
 
@@ -128,9 +130,8 @@ void cg_admin_forget_generations(struct cg_admin *admin);
  * (texts in the arena), with the remedy in *ret_remedy.
  */
 const char *cg_admin_purge_read(const struct cg_ruleset *ruleset, const struct cg_ruleset *other,
-                                struct cg_str body,
-                                struct cg_arena *arena, struct cg_purge_set *set,
-                                const char **ret_remedy);
+                                struct cg_str body, struct cg_arena *arena,
+                                struct cg_purge_set *set, const char **ret_remedy);
 /* The remedy for a group that does not exist. */
 const char *cg_admin_group_remedy(const struct cg_ruleset *ruleset, struct cg_str name,
                                   struct cg_arena *arena);

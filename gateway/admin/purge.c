@@ -221,8 +221,8 @@ void cg_admin_flush(const struct cg_admin_call *call)
 void cg_admin_purge_user(const struct cg_admin_call *call)
 {
     struct operation *operation = begin(call);
-    cg_purge_of_user(call->admin->settings->ruleset, call->path->segments[2],
-                     &operation->arena, &operation->set);
+    cg_purge_of_user(call->admin->settings->ruleset, call->path->segments[2], &operation->arena,
+                     &operation->set);
     if (call->admin->other != NULL)
         cg_purge_of_user(call->admin->other->settings->ruleset, call->path->segments[2],
                          &operation->arena, &operation->set);
@@ -285,8 +285,8 @@ void cg_admin_refresh(const struct cg_admin_call *call)
     const char *remedy = "";
     struct cg_str body = cg_str_of(call->request->entity.base, call->request->entity.len);
     const char *error =
-        cg_admin_refresh_read(call->admin->settings->ruleset, other_rules(call), body, &operation->arena,
-                              &operation->set, &operation->refresh, &remedy);
+        cg_admin_refresh_read(call->admin->settings->ruleset, other_rules(call), body,
+                              &operation->arena, &operation->set, &operation->refresh, &remedy);
     operation->refreshes = true;
     if (error != NULL)
         refuse(operation, 400, error, remedy);

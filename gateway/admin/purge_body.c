@@ -52,8 +52,8 @@ static bool read_pattern(struct reading *reading, const json_t *json)
     if (!read_value(reading, json, "an element of `patterns`", &text))
         return false;
     if (cg_purge_of_pattern(reading->ruleset, text, reading->arena, &problems, reading->set))
-        return reading->other == NULL || cg_purge_of_pattern(reading->other, text, reading->arena,
-                                                             &problems, reading->set);
+        return reading->other == NULL ||
+               cg_purge_of_pattern(reading->other, text, reading->arena, &problems, reading->set);
     struct cg_str why = problems.count > 0 ? problems.items[0].message : CG_STR("it is no pattern");
     return fail(reading,
                 cg_arena_printf(reading->arena, "pattern `%.*s`: %.*s", CG_STR_SHOWN(text),
@@ -191,9 +191,8 @@ static bool read_names(struct reading *reading, json_t *body)
 }
 
 const char *cg_admin_purge_read(const struct cg_ruleset *ruleset, const struct cg_ruleset *other,
-                                struct cg_str body,
-                                struct cg_arena *arena, struct cg_purge_set *set,
-                                const char **ret_remedy)
+                                struct cg_str body, struct cg_arena *arena,
+                                struct cg_purge_set *set, const char **ret_remedy)
 {
     struct reading reading = {
         .ruleset = ruleset, .other = other, .arena = arena, .set = set, .remedy = ""};

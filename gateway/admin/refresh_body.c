@@ -7,7 +7,7 @@
 struct reading {
     const struct cg_ruleset *ruleset;
     const struct cg_ruleset *other; /* during an exchange; else NULL */
-    struct cg_arena *arena; /* of the purge */
+    struct cg_arena *arena;         /* of the purge */
     struct cg_purge_set *set;
     struct cg_refresh *refresh;
     struct cg_fields fields; /* in the order's arena */
@@ -131,18 +131,23 @@ static bool read_purge(struct reading *reading, json_t *body)
     if (has_urls && json_object_size(body) == 0)
         return true;
     char *rest = json_dumps(body, JSON_COMPACT);
-    reading->error = cg_admin_purge_read(reading->ruleset, reading->other, cg_str_from(rest), reading->arena,
-                                         reading->set, &reading->remedy);
+    reading->error = cg_admin_purge_read(reading->ruleset, reading->other, cg_str_from(rest),
+                                         reading->arena, reading->set, &reading->remedy);
     free(rest);
     return reading->error == NULL;
 }
 
 const char *cg_admin_refresh_read(const struct cg_ruleset *ruleset, const struct cg_ruleset *other,
-                                  struct cg_str body, struct cg_arena *arena, struct cg_purge_set *set,
-                                  struct cg_refresh *ret_refresh, const char **ret_remedy)
+                                  struct cg_str body, struct cg_arena *arena,
+                                  struct cg_purge_set *set, struct cg_refresh *ret_refresh,
+                                  const char **ret_remedy)
 {
-    struct reading reading = {
-        .ruleset = ruleset, .other = other, .arena = arena, .set = set, .refresh = ret_refresh, .remedy = ""};
+    struct reading reading = {.ruleset = ruleset,
+                              .other = other,
+                              .arena = arena,
+                              .set = set,
+                              .refresh = ret_refresh,
+                              .remedy = ""};
     json_t *json =
         json_loadb(body.bytes == NULL ? "" : body.bytes, body.length, JSON_REJECT_DUPLICATES, NULL);
     *ret_refresh = (struct cg_refresh){.order = cg_warm_order_create(CG_WARM_ORDER_MAX)};

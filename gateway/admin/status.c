@@ -105,6 +105,45 @@ static json_t *describe_near(struct cg_book *book, const struct cg_store_stats *
     return object;
 }
 
+/* In milliseconds; linear within the bucket. */
+static json_t *quantile(const struct cg_histogram *histogram, double q)
+{
+    double rest = (double)histogram->count * q, low = 0;
+    if (histogram->count == 0)
+        return json_null();
+    for (size_t i = 0; i < CG_BOUND_COUNT; i++) {
+        double inside = (double)histogram->buckets[i], high = (double)cg_bounds_us[i];
+        if (inside > 0 && rest <= inside)
+            return json_real((low + (high - low) * rest / inside) / 1000);
+        rest -= inside;
+        low = high;
+    }
+    return json_real(low / 1000); /* at least */
+}
+
+/* Since the start. */
+static json_t *list_upstreams(const struct cg_admin *admin)
+{
+    const struct cg_settings *settings = admin->world.settings;
+    json_t *upstreams = json_array();
+    for (size_t i = 0; i < settings->upstream_count; i++) {
+        struct cg_histogram histogram;
+        uint64_t errors = 0;
+        json_t *object = json_object();
+        cg_book_histogram(admin->world.book, CG_TIMING_UPSTREAM, i, &histogram);
+        for (unsigned error = 0; error < CG_UPSTREAM_ERRORS_MAX; error++)
+            errors += cg_book_sum_upstream_errors(admin->world.book, i, error);
+        json_object_set_new(object, "name",
+                            cg_admin_json_name(cg_str_from(settings->upstreams[i].name)));
+        set_count(object, "answers", histogram.count);
+        set_count(object, "errors", errors);
+        json_object_set_new(object, "median_ms", quantile(&histogram, 0.5));
+        json_object_set_new(object, "p99_ms", quantile(&histogram, 0.99));
+        json_array_append_new(upstreams, object);
+    }
+    return upstreams;
+}
+
 void cg_admin_stats(const struct cg_admin_call *call)
 {
     const struct cg_admin *admin = call->admin;
@@ -132,6 +171,7 @@ void cg_admin_stats(const struct cg_admin_call *call)
         json_object_set_new(object, "fleet", describe_fleet(store.fleet));
     if (admin->world.settings->redis_url != NULL)
         json_object_set_new(object, "near", describe_near(book, &store));
+    json_object_set_new(object, "upstreams", list_upstreams(admin));
     json_object_set_new(object, "routes", list_routes(admin, store.fleet));
     cg_admin_answer(call->request, 200, object);
 }
@@ -163,6 +203,14 @@ static void set_servers(json_t *object, const struct cg_store_health *health,
         json_object_set_new(object, "memory_max_mb", megabytes(fleet->memory_max_bytes));
 }
 
+static const char *readiness(const struct cg_admin *admin)
+{
+    const struct cg_admin_world *world = &admin->world;
+    if (!atomic_load(&admin->ready))
+        return "starting or draining";
+    return world->settings->warm_ready && !world->is_warm(world->owner) ? "warming" : "ok";
+}
+
 static json_t *describe_configuration(const struct cg_admin *admin)
 {
     struct cg_admin_reload_status status = {.successful = true};
@@ -188,6 +236,7 @@ void cg_admin_health(const struct cg_admin_call *call)
     json_object_set_new(object, "status", json_string(health.available ? "ok" : "degraded"));
     if (!health.available && health.why != NULL)
         json_object_set_new(object, "why", json_string(health.why));
+    json_object_set_new(object, "ready", json_string(readiness(admin)));
     json_object_set_new(object, "backend", json_string(health.backend));
     json_object_set_new(object, "latency_ms", json_real(health.latency_ms));
     json_object_set_new(object, "breaker", json_string(health.breaker));
@@ -195,8 +244,8 @@ void cg_admin_health(const struct cg_admin_call *call)
     if (health.tracking != NULL)
         json_object_set_new(object, "tracking", json_string(health.tracking));
     set_servers(object, &health, store.fleet);
-    set_counts(object, admin, &store);
     json_object_set_new(object, "configuration", describe_configuration(admin));
+    set_counts(object, admin, &store);
     cg_admin_answer(call->request, 200, object); /* degraded is no failure: requests are served */
 }
 
@@ -214,13 +263,8 @@ void cg_admin_livez(const struct cg_admin_call *call)
 
 void cg_admin_readyz(const struct cg_admin_call *call)
 {
-    const struct cg_admin_world *world = &call->admin->world;
-    bool serves = atomic_load(&call->admin->ready);
-    bool ready = serves && (!world->settings->warm_ready || world->is_warm(world->owner));
+    const char *state = readiness(call->admin);
     json_t *object = json_object();
-    json_object_set_new(object, "status",
-                        json_string(ready    ? "ok"
-                                    : serves ? "warming"
-                                             : "starting or draining"));
-    cg_admin_answer(call->request, ready ? 200 : 503, object);
+    json_object_set_new(object, "status", json_string(state));
+    cg_admin_answer(call->request, strcmp(state, "ok") == 0 ? 200 : 503, object);
 }

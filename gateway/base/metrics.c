@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cachegate/assert.h"
+#include "gateway/base/clock.h"
 
 /* One writer, any reader: a relaxed load and store are enough, and cost no locked instruction. */
 typedef _Atomic uint64_t cell;
@@ -32,6 +33,7 @@ struct cg_sheet {
     cell purges[CG_PURGE_CAUSE_COUNT];
     cell store_errors[CG_OPERATION_COUNT];
     cell gauges[CG_GAUGE_COUNT];
+    cell troubles[CG_TROUBLE_COUNT];
     struct timing_cells of_results[2][CG_RESULT_COUNT]; /* REQUEST and HEAD */
     struct timing_cells of_operations[CG_OPERATION_COUNT];
     /* Made when the first request of a route is counted, by the sheet's thread; then for good. */
@@ -45,6 +47,7 @@ struct cg_book {
     pthread_mutex_t lock;
     struct cg_sheet *sheets; /* owned; guarded by the lock */
     size_t upstream_count;
+    int64_t created_ms;
     char *names[CG_ROUTE_SLOTS_MAX]; /* owned, but for the first two; guarded by the lock */
     size_t name_count;
     struct cg_config_state config; /* guarded by the lock */
@@ -65,8 +68,15 @@ struct cg_book *cg_book_create(size_t upstream_count)
     book->names[CG_ROUTE_SLOT_NONE] = none;
     book->names[CG_ROUTE_SLOT_OTHER] = other;
     book->name_count = CG_ROUTE_SLOT_OTHER + 1;
-    book->config = (struct cg_config_state){.generation = 1, .successful = true};
+    book->created_ms = cg_clock_wall_ms();
+    book->config = (struct cg_config_state){
+        .generation = 1, .successful = true, .changed_ms = book->created_ms};
     return book;
+}
+
+int64_t cg_book_created_ms(const struct cg_book *book)
+{
+    return book->created_ms;
 }
 
 static void destroy_sheet(struct cg_sheet *sheet)
@@ -224,6 +234,18 @@ uint64_t cg_book_gauge(struct cg_book *book, enum cg_gauge gauge)
     return sum_at(book, OFFSET_OF(gauges, gauge));
 }
 
+void cg_count_trouble(struct cg_sheet *sheet, enum cg_trouble trouble)
+{
+    CG_ASSERT(trouble < CG_TROUBLE_COUNT);
+    add(&sheet->troubles[trouble], 1);
+}
+
+uint64_t cg_book_sum_troubles(struct cg_book *book, enum cg_trouble trouble)
+{
+    CG_ASSERT(trouble < CG_TROUBLE_COUNT);
+    return sum_at(book, OFFSET_OF(troubles, trouble));
+}
+
 /* ---- routes ---- */
 
 static size_t find_slot(const struct cg_book *book, struct cg_str name)
@@ -313,14 +335,25 @@ void cg_count_request(struct cg_sheet *sheet, const struct cg_request_labels *la
     add(&cells->requests[labels->method][labels->status_class][labels->result], 1);
 }
 
-uint64_t cg_book_sum_requests(struct cg_book *book, const struct cg_request_labels *labels)
+static void add_requests(const struct route_cells *cells, struct cg_request_counts *counts)
 {
-    size_t index =
-        ((size_t)labels->method * CG_CLASS_COUNT + (size_t)labels->status_class) * CG_RESULT_COUNT +
-        (size_t)labels->result;
-    CG_ASSERT(index < (size_t)CG_METHOD_COUNT * CG_CLASS_COUNT * CG_RESULT_COUNT);
-    return sum_of_route(book, labels->slot,
-                        offsetof(struct route_cells, requests) + index * sizeof(cell));
+    for (size_t method = 0; method < CG_METHOD_COUNT; method++)
+        for (size_t class = 0; class < CG_CLASS_COUNT; class ++)
+            for (size_t result = 0; result < CG_RESULT_COUNT; result++)
+                counts->of[method][class][result] +=
+                    value_of(&cells->requests[method][class][result]);
+}
+
+void cg_book_requests(struct cg_book *book, size_t slot, struct cg_request_counts *ret_counts)
+{
+    CG_ASSERT(slot < CG_ROUTE_SLOTS_MAX);
+    *ret_counts = (struct cg_request_counts){0};
+    for (struct cg_sheet *sheet = first_sheet(book); sheet != NULL; sheet = sheet->next) {
+        const struct route_cells *cells =
+            atomic_load_explicit(&sheet->routes[slot], memory_order_acquire);
+        if (cells != NULL)
+            add_requests(cells, ret_counts);
+    }
 }
 
 /* ---- durations ---- */

@@ -25,6 +25,8 @@ struct cg_book;
 /* `upstream_count` bounds what cg_observe and cg_count_upstream_error take as an upstream. */
 struct cg_book *cg_book_create(size_t upstream_count);
 struct cg_book *cg_book_destroy(struct cg_book *book); /* frees the sheets too */
+/* Wall time of its creation, which is that of the process. */
+int64_t cg_book_created_ms(const struct cg_book *book);
 /* A new sheet, owned by the book; any thread may ask. */
 struct cg_sheet *cg_book_sheet(struct cg_book *book);
 
@@ -33,7 +35,6 @@ struct cg_sheet *cg_book_sheet(struct cg_book *book);
 enum cg_metric {
 #define CG_METRIC(name, exposition, sentence) CG_METRIC_##name,
 #include "cachegate/tables/metrics.def"
-#undef CG_METRIC
     CG_METRIC_COUNT
 };
 const char *cg_metric_name(enum cg_metric metric);
@@ -115,7 +116,10 @@ struct cg_request_labels {
     enum cg_result result;
 };
 void cg_count_request(struct cg_sheet *sheet, const struct cg_request_labels *labels);
-uint64_t cg_book_sum_requests(struct cg_book *book, const struct cg_request_labels *labels);
+struct cg_request_counts {
+    uint64_t of[CG_METHOD_COUNT][CG_CLASS_COUNT][CG_RESULT_COUNT];
+};
+void cg_book_requests(struct cg_book *book, size_t slot, struct cg_request_counts *ret_counts);
 
 /* ---- the store and the upstreams ---- */
 
@@ -173,6 +177,20 @@ enum cg_gauge {
 /* What a thread adds it takes away itself. */
 void cg_gauge_add(struct cg_sheet *sheet, enum cg_gauge gauge, int by);
 uint64_t cg_book_gauge(struct cg_book *book, enum cg_gauge gauge);
+
+/* Why a connection was ended that its client wanted to keep. */
+enum cg_trouble {
+    CG_TROUBLE_PROXY_LINE, /* it does not begin with one */
+    CG_TROUBLE_TLS,        /* no handshake */
+    CG_TROUBLE_SLOW,       /* a request did not arrive in time */
+    CG_TROUBLE_STALLED,    /* an answer was not taken in time */
+    CG_TROUBLE_HTTP2,      /* refused by the guard */
+    CG_TROUBLE_BODIES,     /* its requests hold too much */
+    CG_TROUBLE_COUNT
+};
+const char *cg_trouble_word(enum cg_trouble trouble);
+void cg_count_trouble(struct cg_sheet *sheet, enum cg_trouble trouble);
+uint64_t cg_book_sum_troubles(struct cg_book *book, enum cg_trouble trouble);
 
 /* ---- the configuration ---- */
 

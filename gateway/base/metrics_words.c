@@ -8,7 +8,6 @@ const char *cg_metric_name(enum cg_metric metric)
     static const char *const names[] = {
 #define CG_METRIC(name, exposition, sentence) [CG_METRIC_##name] = exposition,
 #include "cachegate/tables/metrics.def"
-#undef CG_METRIC
     };
     CG_ASSERT(metric < CG_METRIC_COUNT);
     return names[metric];
@@ -19,7 +18,6 @@ const char *cg_metric_sentence(enum cg_metric metric)
     static const char *const sentences[] = {
 #define CG_METRIC(name, exposition, sentence) [CG_METRIC_##name] = sentence,
 #include "cachegate/tables/metrics.def"
-#undef CG_METRIC
     };
     CG_ASSERT(metric < CG_METRIC_COUNT);
     return sentences[metric];
@@ -90,4 +88,18 @@ const char *cg_operation_word(enum cg_operation operation)
     };
     CG_ASSERT(operation < CG_OPERATION_COUNT);
     return words[operation];
+}
+
+const char *cg_trouble_word(enum cg_trouble trouble)
+{
+    static const char *const words[] = {
+        [CG_TROUBLE_PROXY_LINE] = "proxy-line",
+        [CG_TROUBLE_TLS] = "tls",
+        [CG_TROUBLE_SLOW] = "slow",
+        [CG_TROUBLE_STALLED] = "stalled",
+        [CG_TROUBLE_HTTP2] = "http2",
+        [CG_TROUBLE_BODIES] = "bodies",
+    };
+    CG_ASSERT(trouble < CG_TROUBLE_COUNT);
+    return words[trouble];
 }

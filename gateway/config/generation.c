@@ -20,8 +20,7 @@ struct cg_generation *cg_generation_create(struct cg_settings *settings, struct 
 
 struct cg_generation *cg_generation_ref(struct cg_generation *generation)
 {
-    unsigned before =
-        atomic_fetch_add_explicit(&generation->references, 1, memory_order_relaxed);
+    unsigned before = atomic_fetch_add_explicit(&generation->references, 1, memory_order_relaxed);
     CG_ASSERT(before > 0);
     return generation;
 }
@@ -30,8 +29,7 @@ void cg_generation_unref(struct cg_generation *generation)
 {
     if (generation == NULL)
         return;
-    unsigned before =
-        atomic_fetch_sub_explicit(&generation->references, 1, memory_order_acq_rel);
+    unsigned before = atomic_fetch_sub_explicit(&generation->references, 1, memory_order_acq_rel);
     CG_ASSERT(before > 0);
     if (before > 1)
         return;

@@ -41,6 +41,7 @@ struct cg_settings *cg_settings_load(const struct cg_settings_source *source,
     cg_settings_read_upstreams(&build);
     cg_settings_read_secrets(&build);
     cg_settings_read_warm(&build);
+    cg_settings_read_log(&build);
     cg_settings_check_whole(&build);
     cg_settings_keep_running(&build);
     cg_settings_read_rules(&build);

@@ -3,8 +3,6 @@
 #include "cachegate/redis_url.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
 #include <unistd.h>
 
 /* Whether a file that will be needed later can be read now. */
@@ -125,8 +123,7 @@ void cg_settings_check_whole(const struct cg_settings_build *build)
     check_namespace(build);
     check_outage(build);
     check_handover(build);
-    if (settings->threads == 0)
-        settings->threads = cg_settings_cpus();
+    cg_settings_fit_machine(build);
     if (settings->entry_bytes_max > settings->memory_bytes / 8) {
         struct cg_node place = place_of(build, "store.entry_max");
         cg_problem_add(build->problems, CG_PROBLEM_ERROR, &place,
@@ -144,34 +141,4 @@ void cg_settings_check_whole(const struct cg_settings_build *build)
         cg_problem_add(build->problems, CG_PROBLEM_ERROR, &place,
                        "is less than one connection for each of the %u threads", settings->threads);
     }
-}
-
-/* `cpu.max` of control groups v2 is "quota period" or "max period". 0: no quota. */
-static uint32_t quota_cpus(void)
-{
-    char bytes[64];
-    uint64_t quota, period;
-    int file = open("/sys/fs/cgroup/cpu.max", O_RDONLY | O_CLOEXEC);
-    ssize_t length = file < 0 ? -1 : read(file, bytes, sizeof bytes);
-    if (file >= 0)
-        close(file);
-    struct cg_str rest = cg_str_of(bytes, length < 0 ? 0 : (size_t)length), part;
-    while (cg_str_ends_with(rest, CG_STR("\n")))
-        rest.length--;
-    if (!cg_str_split(&rest, ' ', &part) || !cg_str_to_u64(part, UINT32_MAX, &quota) ||
-        !cg_str_to_u64(rest, UINT32_MAX, &period) || period == 0)
-        return 0;
-    return (uint32_t)((quota + period - 1) / period);
-}
-
-uint32_t cg_settings_cpus(void)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    int allowed = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    uint32_t count = allowed < 1 ? 1 : (uint32_t)allowed;
-    uint32_t quota = quota_cpus();
-    if (quota > 0 && quota < count)
-        count = quota;
-    return count > 256 ? 256 : count;
 }

@@ -35,6 +35,7 @@ struct cg_settings_source {
     /* To change what runs: what cannot change is taken from here, and borrowed. NULL: a start. */
     const struct cg_settings *running;
     const struct cg_secret *carried_secret; /* where none is given; NULL: a random one */
+    const char *machine; /* what stands before /proc and /sys; NULL: nothing (cgroup.h) */
 };
 
 /*
@@ -43,6 +44,8 @@ struct cg_settings_source {
  */
 struct cg_settings *cg_settings_load(const struct cg_settings_source *source,
                                      struct cg_arena *arena, struct cg_problems *problems);
+/* Whether some file that they were read from is another one by now. */
+bool cg_settings_changed(const struct cg_settings *settings);
 /* `file:line: path: message` with a newline; without the parts that the problem has not. */
 void cg_settings_print_problem(const struct cg_problem *problem, struct cg_buf *out);
 

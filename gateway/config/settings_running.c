@@ -1,3 +1,4 @@
+#include "gateway/base/file_signature.h"
 #include "gateway/config/settings_build.h"
 
 /*
@@ -7,18 +8,30 @@
 static bool can_change(const char *path)
 {
     static const char *const paths[] = {
-        "tls.certificate",         "tls.key",
-        "tls.minimum_version",     "cache",
-        "via",                     "cache_status_key",
-        "drain_timeout",           "reload.debounce",
-        "log.level",               "log.requests",
-        "limits.response_capture", "limits.json_body",
-        "limits.json_depth",       "limits.purge_instances",
-        "limits.flight_buffer",    "limits.flight_waiters",
-        "limits.flight_wait",      "limits.flight_takeovers",
-        "limits.flight_claim",     "limits.outage_fetches",
-        "limits.outage_queue",     "limits.outage_wait",
-        "limits.write_hold",       "limits.write_mark",
+        "tls.certificate",
+        "tls.key",
+        "tls.minimum_version",
+        "cache",
+        "via",
+        "cache_status_key",
+        "drain_timeout",
+        "drain_accept",
+        "log.level",
+        "log.access_format",
+        "limits.response_capture",
+        "limits.json_body",
+        "limits.json_depth",
+        "limits.purge_instances",
+        "limits.flight_buffer",
+        "limits.flight_waiters",
+        "limits.flight_wait",
+        "limits.flight_takeovers",
+        "limits.flight_claim",
+        "limits.outage_fetches",
+        "limits.outage_queue",
+        "limits.outage_wait",
+        "limits.write_hold",
+        "limits.write_mark",
     };
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         if (strcmp(path, paths[i]) == 0)
@@ -41,7 +54,7 @@ static bool addresses_eq(const struct cg_address *a, const struct cg_address *b)
 static bool is_text(enum cg_option_type type)
 {
     return type == CG_OPTION_TEXT || type == CG_OPTION_TOKEN || type == CG_OPTION_CHOICE ||
-           type == CG_OPTION_FILE || type == CG_OPTION_SECRET;
+           type == CG_OPTION_FILE || type == CG_OPTION_SECRET || type == CG_OPTION_TARGET;
 }
 
 static bool members_eq(const struct cg_option *option, const char *a, const char *b)
@@ -161,6 +174,14 @@ void cg_settings_keep_running(const struct cg_settings_build *build)
     keep_special(build, running);
 }
 
+bool cg_settings_changed(const struct cg_settings *settings)
+{
+    for (size_t i = 0; i < settings->file_count; i++)
+        if (cg_file_signature(settings->files[i]) != settings->file_signatures[i])
+            return true;
+    return false;
+}
+
 bool cg_settings_note_file(const struct cg_settings_build *build, const char *name)
 {
     struct cg_settings *settings = build->settings;
@@ -169,8 +190,11 @@ bool cg_settings_note_file(const struct cg_settings_build *build, const char *na
             return true;
     if (settings->file_count == CG_SETTINGS_FILES_MAX)
         return false;
-    if (settings->files == NULL)
+    if (settings->files == NULL) {
         settings->files = CG_ARENA_ARRAY(build->arena, const char *, CG_SETTINGS_FILES_MAX);
+        settings->file_signatures = CG_ARENA_ARRAY(build->arena, uint64_t, CG_SETTINGS_FILES_MAX);
+    }
+    settings->file_signatures[settings->file_count] = cg_file_signature(name);
     settings->files[settings->file_count++] = cg_option_text(cg_str_from(name), build->arena);
     return true;
 }

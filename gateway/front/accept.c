@@ -64,6 +64,7 @@ static void on_handshake(h2o_socket_t *socket, const char *error)
 {
     struct cg_downstream *connection = connection_of(socket);
     if (error != NULL) {
+        cg_count_trouble(connection->worker->machine.sheet, CG_TROUBLE_TLS);
         h2o_socket_close(socket);
         return;
     }
@@ -81,8 +82,7 @@ static void start_protocol(struct cg_downstream *connection)
         return;
     }
     cg_downstream_enter(connection, CG_STAGE_TLS);
-    h2o_socket_ssl_handshake(connection->socket, connection->worker->tls, NULL,
-                             on_handshake);
+    h2o_socket_ssl_handshake(connection->socket, connection->worker->tls, NULL, on_handshake);
 }
 
 /* ---- PROXY line ---- */
@@ -99,6 +99,7 @@ static void on_proxy_bytes(h2o_socket_t *socket, const char *error)
     case CG_PROXY_NEEDS_MORE:
         return;
     case CG_PROXY_BAD:
+        cg_count_trouble(connection->worker->machine.sheet, CG_TROUBLE_PROXY_LINE);
         cg_worker_log_refused(connection->worker, cg_downstream_peer(connection),
                               "a connection does not begin with a PROXY line");
         h2o_socket_close(socket);

@@ -65,11 +65,9 @@ struct cg_regime *cg_worker_regime(struct cg_worker *worker, struct cg_generatio
                    .outage_wait_ms = limits->outage_wait_ms},
         .via = cg_str_from(settings->via),
         .admin_token = settings->admin_token,
-        .log_requests = settings->log_requests,
         .shows_keys = settings->cache_status_key,
         .sealer = cg_sealer_create(
-            &settings->secret,
-            settings->secret_previous_given ? &settings->secret_previous : NULL),
+            &settings->secret, settings->secret_previous_given ? &settings->secret_previous : NULL),
         .on_end = end_regime,
     };
     return &own->base;
@@ -126,6 +124,8 @@ static void adopt(struct cg_worker *worker)
         cg_tls_destroy(worker->tls);
         worker->tls = tls;
     }
+    if (worker->access != NULL)
+        cg_access_adopt(worker->access, worker->server->exchange.next->settings);
     cg_warm_again(worker->warm);
 }
 

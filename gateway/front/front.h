@@ -72,9 +72,9 @@ struct cg_exchange {
     SSL_CTX *tls;               /* owned; NULL: stays as it is */
     const struct cg_ban *bans;  /* borrowed during the step */
     size_t ban_count;
-    _Atomic int purged; /* enum cg_store_result */
-    _Atomic unsigned wanted;    /* how many steps were ordered; the step is that, modulo */
-    bool cancelled;             /* under the lock */
+    _Atomic int purged;      /* enum cg_store_result */
+    _Atomic unsigned wanted; /* how many steps were ordered; the step is that, modulo */
+    bool cancelled;          /* under the lock */
 };
 
 struct cg_server {
@@ -95,7 +95,7 @@ struct cg_server {
     _Atomic size_t listening_count;  /* threads whose doors are open */
     atomic_bool warm;
     struct cg_fetches *fetches; /* owned; on the first thread */
-    pthread_mutex_t lock; /* for `changed`, and held while orders are sent */
+    pthread_mutex_t lock;       /* for `changed`, and held while orders are sent */
     pthread_cond_t changed;
 };
 
@@ -129,6 +129,7 @@ struct cg_worker {
     SSL_CTX *tls;            /* owned reference: of connections to come */
     unsigned exchange_begun; /* as cg_exchange.wanted */
     _Atomic unsigned exchange_done;
+    struct cg_access *access;    /* owned; NULL without an access log */
     struct cg_warm_wish *wishes; /* owned; of the first thread */
     struct cg_warm *warm;        /* owned; of the first thread, where anything is warmed */
     struct cg_door *doors;       /* owned */
@@ -171,6 +172,21 @@ struct cg_regime *cg_worker_regime(struct cg_worker *worker, struct cg_generatio
 uint32_t cg_worker_share(const struct cg_worker *worker, uint32_t total);
 /* The step that was ordered, if it was not taken yet. */
 void cg_worker_exchange(struct cg_worker *worker);
+
+/* ---- access.c ---- */
+
+struct cg_access;
+/* Whether there is an access log; whoever runs the server opens it first (base/access_log.h). */
+bool cg_access_is_wanted(const struct cg_settings *settings);
+/* A thread's. Copies of the settings what it needs. */
+struct cg_access *cg_access_create(const struct cg_settings *settings, struct cg_sheet *sheet);
+/* Other settings hold from the next line on; where the log goes stays. */
+void cg_access_adopt(struct cg_access *access, const struct cg_settings *settings);
+struct cg_access *cg_access_destroy(struct cg_access *access);
+/* The machine's observer. */
+void cg_access_observe(void *observer, const struct cg_request_record *record);
+/* At the end of a turn. */
+void cg_access_flush(struct cg_access *access);
 
 /* ---- uploads.c ---- */
 

@@ -129,6 +129,7 @@ static bool flush(struct cg_downstream *connection)
 static void refuse(struct cg_downstream *connection, const char *why)
 {
     connection->guard->refused = true;
+    cg_count_trouble(connection->worker->machine.sheet, CG_TROUBLE_HTTP2);
     cg_worker_log_refused(connection->worker, cg_downstream_peer(connection), why);
     cg_downstream_kill(connection);
     call(connection, connection->guard->read, "refused by the guard");

@@ -41,9 +41,9 @@ const char *cg_server_addresses(const struct cg_server *server);
  * because the process ends; nothing else may then be asked but the end.
  *
  * Announce: writes cover both sets of rules from now on. Purge: what is open to be purged before
- * anybody reads under the next one; *ret_purged (or NULL) says whether the store took it. Adopt: who comes now is served under the
- * next one, and handshakes use `tls`, which is taken; NULL: as before. Forget: nobody comes under
- * the one before any more.
+ * anybody reads under the next one; *ret_purged (or NULL) says whether the store took it. Adopt:
+ * who comes now is served under the next one, and handshakes use `tls`, which is taken; NULL: as
+ * before. Forget: nobody comes under the one before any more.
  */
 bool cg_server_announce(struct cg_server *server, struct cg_generation *next);
 bool cg_server_purge(struct cg_server *server, const struct cg_ban *bans, size_t count,

@@ -152,6 +152,13 @@ static enum cg_unpurgeable unpurgeable_of(const char *word)
     return strcmp(word, "lease") == 0 ? CG_UNPURGEABLE_LEASE : CG_UNPURGEABLE_JOURNAL;
 }
 
+static enum cg_tracing tracing_of(const char *word)
+{
+    if (strcmp(word, "unsampled") == 0)
+        return CG_TRACING_UNSAMPLED;
+    return strcmp(word, "pass") == 0 ? CG_TRACING_PASS : CG_TRACING_SAMPLED;
+}
+
 static void open_machine(struct cg_worker *worker)
 {
     const struct cg_server *server = worker->server;
@@ -163,7 +170,13 @@ static void open_machine(struct cg_worker *worker)
         .upstream_count = settings->upstream_count,
         .clock = worker->clock,
         .sheet = cg_book_sheet(server->book),
+        .tracing = tracing_of(settings->tracing),
     };
+    if (cg_access_is_wanted(settings)) {
+        worker->access = cg_access_create(settings, machine->sheet);
+        machine->observe = cg_access_observe;
+        machine->observer = worker->access;
+    }
     machine->random_bytes = draw_random;
     machine->store = server->hooks.store_open(server->hooks.owner, &worker->context, worker->clock);
     machine->origin =
@@ -172,7 +185,8 @@ static void open_machine(struct cg_worker *worker)
     cg_machine_init(machine);
     for (size_t i = 0; i < settings->upstream_count; i++)
         if (settings->upstreams[i].concurrency_max > 0)
-            cg_machine_cap(machine, i, cg_worker_share(worker, settings->upstreams[i].concurrency_max));
+            cg_machine_cap(machine, i,
+                           cg_worker_share(worker, settings->upstreams[i].concurrency_max));
 }
 
 static void on_warm(void *owner)
@@ -246,6 +260,8 @@ static void turn(struct cg_worker *worker)
     uint32_t wait_ms = cg_clock_wait_ms(worker->clock, WAIT_MS_MAX);
     h2o_evloop_run(worker->context.loop, (int32_t)wait_ms);
     cg_clock_run(worker->clock);
+    if (worker->access != NULL)
+        cg_access_flush(worker->access);
     atomic_store_explicit(&worker->turned_ms, cg_clock_monotonic_ms(), memory_order_relaxed);
 }
 
@@ -285,6 +301,7 @@ static void close_worker(struct cg_worker *worker)
     worker->tls = cg_tls_destroy(worker->tls);
     if (worker == worker->server->workers)
         cg_fetches_close(worker->server->fetches);
+    worker->access = cg_access_destroy(worker->access);
     if (worker->date != NULL)
         h2o_mem_release_shared(worker->date);
     if (!cg_lookups_drain(&worker->context, STOP_MS_MAX)) {
@@ -369,6 +386,8 @@ static void *run(void *argument)
     else /* the process ends anyway; what still runs keeps its memory */
         cg_log(CG_LOG_WARN, "stop", "%zu requests or fetches were still in progress",
                worker->machine.live);
+    if (worker->access != NULL)
+        cg_access_flush(worker->access);
     set_progress(worker, CG_PROGRESS_ENDED);
     return NULL;
 }

@@ -10,12 +10,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
-    READS_MAX = 5,        /* of one attempt, while files go on changing */
-    DEBOUNCES_MAX = 25,   /* changes that never end do not put it off for longer */
+    READS_MAX = 5,      /* of one attempt, while files go on changing */
+    DEBOUNCES_MAX = 25, /* changes that never end do not put it off for longer */
     ASK_ROOM = 64,
 };
 
@@ -56,13 +55,6 @@ static void unlock(struct cg_reload *reload)
     CG_ASSERT(pthread_mutex_unlock(&reload->lock) == 0);
 }
 
-static int64_t wall_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* ---- an attempt ---- */
 
 static void watch_files(struct cg_reload *reload)
@@ -71,8 +63,9 @@ static void watch_files(struct cg_reload *reload)
     size_t count = reload->hooks.files(reload->hooks.owner, &files);
     bool good = cg_watch_set(reload->watch, files, count);
     if (!good && !reload->complained)
-        cg_log(CG_LOG_WARN, "watch", "not every directory can be watched; files are looked at "
-                                     "every %u ms",
+        cg_log(CG_LOG_WARN, "watch",
+               "not every directory can be watched; files are looked at "
+               "every %u ms",
                reload->poll_ms);
     reload->complained = !good;
 }
@@ -125,7 +118,7 @@ static void note(struct cg_reload *reload, bool good, struct cg_str report)
     lock(reload);
     reload->status.successful = good;
     if (good)
-        reload->status.since_ms = wall_ms();
+        reload->status.since_ms = cg_clock_wall_ms();
     if (error.length > 0)
         memcpy(reload->status.error, error.bytes, error.length);
     reload->status.error[error.length] = '\0';
@@ -226,6 +219,10 @@ static void *run(void *argument)
     bool asked = false;
     watch_files(reload);
     cg_watch_digest(reload->watch, reload->digest);
+    if (reload->mode != CG_RELOAD_WATCH_OFF && reload->hooks.changed(reload->hooks.owner)) {
+        memset(reload->digest, 0, sizeof reload->digest); /* of what is in force: not known */
+        look_soon(reload, cg_clock_monotonic_ms());
+    }
     while (take_wake(reload, &asked)) {
         struct pollfd fds[] = {{.fd = reload->wake, .events = POLLIN},
                                {.fd = cg_watch_descriptor(reload->watch), .events = POLLIN}};
@@ -250,7 +247,7 @@ struct cg_reload *cg_reload_start(const struct cg_reload_hooks *hooks, enum cg_r
     reload->mode = watch;
     reload->debounce_ms = debounce_ms;
     reload->poll_ms = poll_ms;
-    reload->status = (struct cg_reload_status){.successful = true, .since_ms = wall_ms()};
+    reload->status = (struct cg_reload_status){.successful = true, .since_ms = cg_clock_wall_ms()};
     reload->poll_at_ms = cg_clock_monotonic_ms() + poll_ms;
     reload->watch = cg_watch_create(watch == CG_RELOAD_WATCH_ON);
     reload->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -30,6 +30,8 @@ struct cg_reload_hooks {
     void (*discard)(void *owner);
     /* The files that matter now; borrowed until the next call of a hook. */
     size_t (*files)(void *owner, const char *const **ret_files);
+    /* Whether they have changed since what is in force was read; asked once, at the start. */
+    bool (*changed)(void *owner);
 };
 
 /* On the reload thread; `report` has a line for each mistake or warning. */

@@ -16,6 +16,7 @@ struct directory {
 };
 
 struct cg_watch {
+    bool events; /* are wanted */
     int descriptor;
     char **files; /* owned, as are the texts */
     size_t file_count;
@@ -30,6 +31,7 @@ struct cg_watch *cg_watch_create(bool events)
 {
     struct cg_watch *watch = calloc(1, sizeof *watch);
     CG_ASSERT(watch != NULL);
+    watch->events = events;
     watch->descriptor = events ? inotify_init1(IN_NONBLOCK | IN_CLOEXEC) : -1;
     return watch;
 }
@@ -140,7 +142,7 @@ bool cg_watch_set(struct cg_watch *watch, const char *const *files, size_t count
     watch->files = copies;
     watch->file_count = count;
     if (watch->descriptor < 0)
-        return true;
+        return !watch->events;
     for (size_t i = watch->directory_count; i > 0; i--)
         if (!still_matters(watch, watch->directories[i - 1].name))
             forget_directory(watch, i - 1);

@@ -66,7 +66,8 @@ static void write_digest(struct cg_flight *flight)
     length += sizeof(flight->epoch.generation);
     memcpy(bytes + length, &flight->epoch.counter, sizeof(flight->epoch.counter));
     length += sizeof(flight->epoch.counter);
-    cg_instance_of(&flight->founder->regime->ruleset->keys, cg_str_of((const char *)bytes, length), &digest);
+    cg_instance_of(&flight->founder->regime->ruleset->keys, cg_str_of((const char *)bytes, length),
+                   &digest);
     memcpy(flight->claim.digest, digest.id, CG_DIGEST_BYTES);
 }
 
@@ -112,6 +113,8 @@ static void on_prepared(void *owner, const struct cg_store_view *view)
 {
     struct cg_flight *flight = cg_flight_of(owner);
     flight->prepared = view->result;
+    if (view->result != CG_STORE_OK)
+        cg_count_store_error(flight->machine->sheet, CG_OPERATION_PREPARE);
     if (view->result == CG_STORE_OK) {
         memcpy(flight->versions, view->versions,
                flight->founder->plan.watched_count * sizeof(flight->versions[0]));

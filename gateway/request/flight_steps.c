@@ -62,7 +62,8 @@ enum cg_step_result cg_flight_step_enter(struct cg_flight *flight)
     case CG_LANE_QUEUED:
         cg_count(machine->sheet,
                  flight->capped ? CG_METRIC_FETCHES_QUEUED : CG_METRIC_OUTAGE_QUEUED, 1);
-        cg_timer_arm(machine->clock, &flight->queue_timer, flight->founder->regime->limits.outage_wait_ms);
+        cg_timer_arm(machine->clock, &flight->queue_timer,
+                     flight->founder->regime->limits.outage_wait_ms);
         cg_flight_go(flight, CG_FLIGHT_queue);
         return CG_WAIT;
     case CG_LANE_OUTSIDE:
@@ -103,12 +104,10 @@ enum cg_step_result cg_flight_step_ask(struct cg_flight *flight)
     if (flight->sharing == CG_SHARING_UNSENT)
         cg_flight_delist(flight);
     flight->sought = true;
-    flight->ended_us = 0; /* it may be asked again */
-    if (flight->asked_us == 0)
-        flight->asked_us = cg_clock_monotonic_us();
+    cg_flight_note_asked(flight);
     flight->asked_at_ms = cg_now_ms(machine->clock);
-    if (!cg_forward_fields(&founder->plan, facts, founder->regime->via, &founder->arena,
-                           &flight->forwarded)) {
+    if (!cg_forward_fields(&founder->plan, facts, founder->regime->via,
+                           cg_request_traceparent(founder), &founder->arena, &flight->forwarded)) {
         fail(flight, CG_ORIGIN_BAD_ANSWER, CG_STR("the request has too many fields to forward"));
         return CG_CONTINUE;
     }
@@ -235,14 +234,13 @@ static void stop_keeping(struct cg_flight *flight)
 {
     flight->kept = false;
     cg_flight_delist(flight);
-    flight->storable.store_expired = false;
-    if (flight->storable.store) {
-        flight->storable.store = false;
-        flight->shareable = false;
-        flight->storable.reason = CG_REASON_TOO_LARGE;
-        mark_unshared(flight);
-        cg_flight_disclaim(flight);
-    }
+    if (!flight->storable.store && !flight->storable.store_expired)
+        return;
+    flight->storable.store = flight->storable.store_expired = false;
+    flight->shareable = false;
+    flight->storable.reason = CG_REASON_TOO_LARGE;
+    mark_unshared(flight);
+    cg_flight_disclaim(flight);
 }
 
 enum cg_step_result cg_flight_step_body(struct cg_flight *flight)
@@ -279,6 +277,7 @@ static void on_filled(void *owner, enum cg_store_result result)
 {
     struct cg_flight *flight = cg_flight_of(owner);
     struct cg_machine *machine = flight->machine;
+    cg_flight_note_filled(flight);
     if (result == CG_STORE_OK) {
         flight->stored = flight->shareable;
         cg_count(machine->sheet, CG_METRIC_SETS, 1);
@@ -320,6 +319,7 @@ static void fill(struct cg_flight *flight, const struct cg_key *key, const struc
     cg_flight_ref(flight);
     flight->fills++;
     store->port->fill(store, key, blob, entry->lifetime_ms + after_ms, answer, flight);
+    cg_flight_note_fill(flight);
     cg_blob_unref(blob);
 }
 
@@ -335,17 +335,23 @@ static void name_versions(const struct cg_flight *flight, struct cg_entry *entry
     }
 }
 
+/* It may be over at once, and is no time to send everybody; a refusal purges. */
+static bool says_nothing_of_later(unsigned status)
+{
+    return status >= 500 || status == 408 || status == 429 || status == 401 || status == 403;
+}
+
 /*
- * Hit-for-miss: for a while nobody waits for what cannot be shared. Not after an error, which may
- * be over at once and is no time to send everybody; nor after a refusal, which purges.
+ * Hit-for-miss: for a while nobody waits for what cannot be shared. The marker takes the place of
+ * what was stored, which the origin's answer has made old, and makes place for the next that can be
+ * stored; an answer that says nothing about the resource leaves both as they are.
  */
 static void mark_unshared(struct cg_flight *flight)
 {
     struct cg_request *founder = flight->founder;
     const struct cg_route *route = founder->plan.route;
     if (flight->sharing != CG_SHARING_VERSIONS || founder->alone || !flight->may_store ||
-        flight->status >= 500 || flight->status == 401 || flight->status == 403 ||
-        route->hit_for_miss_ms == 0)
+        says_nothing_of_later(flight->status) || route->hit_for_miss_ms == 0)
         return;
     struct cg_entry marker = {
         .kind = CG_ENTRY_PASS,

@@ -14,10 +14,12 @@
 #define GATEWAY_REQUEST_RECORD_H
 
 #include "cachegate/plan.h"
+#include "cachegate/trace_context.h"
 #include "gateway/base/metrics.h"
 
 struct cg_machine;
 struct cg_request;
+struct cg_flight;
 
 enum { CG_RECORD_NO_UPSTREAM = -1 };
 
@@ -45,6 +47,9 @@ struct cg_request_record {
     uint8_t key_id[CG_DIGEST_BYTES];
     int upstream;             /* index in the settings; CG_RECORD_NO_UPSTREAM: not asked */
     unsigned upstream_status; /* 0: it did not answer */
+
+    const struct cg_trace *trace;       /* only where somebody observes */
+    const struct cg_trace *fetch_trace; /* of the request whose fetch it shared, or NULL */
 };
 
 /* ---- for the machine ---- */
@@ -63,6 +68,15 @@ void cg_request_note_end(struct cg_request *request);
 void cg_request_note_store_wait(struct cg_request *request);
 void cg_request_note_store_answer(struct cg_request *request);
 void cg_request_note_flight_left(struct cg_request *request);
+/* The upstream is asked, and answers. */
+void cg_flight_note_asked(struct cg_flight *flight);
+void cg_flight_note_head(struct cg_flight *flight, unsigned status);
+/* It waits for the store, and no longer. */
+void cg_flight_note_store_wait(struct cg_flight *flight);
+void cg_flight_note_store_answer(struct cg_flight *flight);
+/* It was given something to store, which is stored. */
+void cg_flight_note_fill(struct cg_flight *flight);
+void cg_flight_note_filled(struct cg_flight *flight);
 
 /* ---- for the front ---- */
 

@@ -148,7 +148,7 @@ void cg_machine_init(struct cg_machine *machine)
     for (size_t i = 0; i < machine->upstream_count; i++)
         machine->lanes[i] =
             (struct cg_lane){.places_max = machine->regime->limits.outage_fetches_max,
-                                             .queue_max = machine->regime->limits.outage_queue_max};
+                             .queue_max = machine->regime->limits.outage_queue_max};
     machine->caps = calloc(machine->upstream_count, sizeof(*machine->caps));
     CG_ASSERT(machine->caps != NULL);
     machine->live = 0;
@@ -158,8 +158,8 @@ void cg_machine_init(struct cg_machine *machine)
 void cg_machine_cap(struct cg_machine *machine, size_t upstream, uint32_t places_max)
 {
     CG_ASSERT(upstream < machine->upstream_count && places_max > 0);
-    machine->caps[upstream] =
-        (struct cg_lane){.places_max = places_max, .queue_max = machine->regime->limits.outage_queue_max};
+    machine->caps[upstream] = (struct cg_lane){
+        .places_max = places_max, .queue_max = machine->regime->limits.outage_queue_max};
     if (machine->lanes[upstream].places_max > places_max)
         machine->lanes[upstream].places_max = places_max;
 }
@@ -203,6 +203,7 @@ void cg_request_start(struct cg_machine *machine, struct cg_client *client,
                       16 * (facts->body.length + request->regime->limits.response_capture_max));
     cg_buf_init(&request->sending, CG_SEND_BYTES_MAX);
     machine->live++;
+    cg_gauge_add(machine->sheet, CG_GAUGE_REQUESTS, 1);
     *ret_request = request;
     run(request);
 }

@@ -34,9 +34,12 @@ static void on_marked(void *owner, enum cg_store_result result)
     cg_request_answered(request);
 }
 
+/* When it fails, the marks that are there do not cover all that is intended. */
 static void on_more_marked(void *owner, enum cg_store_result result)
 {
     struct cg_request *request = cg_request_of(owner);
+    if (result != CG_STORE_OK)
+        request->marked_until_ms = 0;
     cg_request_extended(request);
     on_marked(request, result);
 }
@@ -141,8 +144,9 @@ enum cg_step_result cg_request_step_write_marked(struct cg_request *request)
     if (request->marked && request->marked_until_ms == 0)
         cg_request_complain(request, "mark-failed", "a write goes out without its marks");
     arm_renewal(request);
-    size_t capture =
-        cg_purge_needs_answer_body(&request->plan) ? request->regime->limits.response_capture_max : 0;
+    size_t capture = cg_purge_needs_answer_body(&request->plan)
+                         ? request->regime->limits.response_capture_max
+                         : 0;
     struct cg_flight *flight = cg_flight_create(request, false, capture);
     flight->outlives_waiters = true;
     cg_request_go(request, CG_REQUEST_write_answer);

@@ -39,8 +39,8 @@ struct cg_redis {
     struct cg_redis_stats *stats; /* owned */
     struct cg_redis_toll toll;
     struct cg_str namespace;
-    struct cg_str *route_names; /* owned, as they stand in keys, with a colon */
-    char **route_texts;         /* owned: their bytes */
+    struct cg_str *route_names;       /* owned, as they stand in keys, with a colon */
+    char **route_texts;               /* owned: their bytes */
     size_t route_count;               /* room; names that are not there yet are empty */
     _Atomic uint64_t lifetime_ms;     /* of versions and the epoch */
     struct cg_redis_journal *journal; /* owned */

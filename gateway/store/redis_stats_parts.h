@@ -23,8 +23,8 @@ struct cg_redis_route_name {
 
 struct cg_redis_stats {
     const struct cg_str *route_names;
-    size_t route_count; /* room for names; those that are not there yet are empty */
-    uint32_t interval_ms;               /* 0: off */
+    size_t route_count;   /* room for names; those that are not there yet are empty */
+    uint32_t interval_ms; /* 0: off */
     cg_redis_counted_fn counted;
     void *counted_owner;
     /* Under the lock. */

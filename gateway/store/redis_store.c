@@ -55,8 +55,7 @@ struct cg_redis *cg_redis_destroy(struct cg_redis *redis)
 
 void cg_redis_outlive(struct cg_redis *redis, uint64_t lifetime_ms)
 {
-    uint64_t longest_ms =
-        lifetime_ms > lifetime_longest_ms ? lifetime_longest_ms : lifetime_ms;
+    uint64_t longest_ms = lifetime_ms > lifetime_longest_ms ? lifetime_longest_ms : lifetime_ms;
     if (longest_ms + margin_ms > atomic_load(&redis->lifetime_ms))
         atomic_store(&redis->lifetime_ms, longest_ms + margin_ms);
 }

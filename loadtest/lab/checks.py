@@ -32,7 +32,10 @@ def curl(contender, protocol, path, user="a", method="GET", body=None):
         raise Wrong(f"{method} {path} over {protocol}: status {code}")
     if version != ("2" if protocol in ("h2", "h2c") else "1.1"):
         raise Wrong(f"{protocol} is HTTP/{version}")
-    return json.loads(text)
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise Wrong(f"{method} {path} over {protocol}: the answer is not the upstream's") from None
 
 
 def becomes_a_hit(lab, contender, protocol, path, user="a"):

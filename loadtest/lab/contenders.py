@@ -55,15 +55,18 @@ class Cachegate(Contender):
                       "pushed": "Redis and near copies, pushed (Redis tells of changes)",
                       "embedded": "the embedded store"}[kind]
 
-    def launch(self, lab, upstream_port, redis_port):
-        rules = (FOLDER / "cachegate.yaml").read_text()
+    def rules(self):
+        text = (FOLDER / "cachegate.yaml").read_text()
         if self.kind == "pushed":
-            rules = rules.replace("scope: user", "scope: user, consistency: pushed")
+            return text.replace("scope: user", "scope: user, consistency: pushed")
+        return text
+
+    def launch(self, lab, upstream_port, redis_port):
         path = os.path.join(lab.folder, f"{self.name}-rules.yaml")
         with open(path, "w") as file:
-            file.write(rules)
+            file.write(self.rules())
         self.h2c_port = self.port  # it tells them apart by the first bytes
-        store = "store: { memory: 8GB }\n"
+        store = "store: { memory: 4GB }\n"
         if self.uses_redis:
             store = (f"store: {{ redis: 'redis://127.0.0.1:{redis_port}', namespace: {self.name}, "
                      f"near: {'0' if self.kind == 'redis' else '1GB'} }}\n")
@@ -130,7 +133,7 @@ class Varnish(Contender):
         options = self.fill_in(lab, "varnish.vcl", "varnish.vcl", UPSTREAM_PORT=upstream_port)
         self.h2c_port = self.port
         command = [binary, "-F", "-n", os.path.join(lab.folder, "varnish"), "-f", options,
-                   "-a", f"127.0.0.1:{self.port}", "-s", "malloc,8g", "-T", "none",
+                   "-a", f"127.0.0.1:{self.port}", "-s", "malloc,4g", "-T", "none",
                    "-p", "feature=+http2", "-p", "thread_pools=1", "-p", "thread_pool_min=100",
                    "-p", "thread_pool_max=2000", "-p", "listen_depth=4096",
                    "-p", "timeout_idle=300", "-p", "ban_lurker_sleep=0.01"]

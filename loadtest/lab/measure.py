@@ -3,7 +3,7 @@ import sys
 import time
 import urllib.request
 
-from lab import checks, generators
+from lab import checks, generators, machine
 from lab.contenders import Missing
 
 
@@ -45,19 +45,25 @@ def start_all(lab, contenders):
         except (Missing, RuntimeError, checks.Wrong) as error:
             say(f"LEFT OUT {contender.name}: {error}")
             left_out.append([contender.name, str(error)])
+            if getattr(contender, "process", lab.upstream) is not lab.upstream:
+                lab.stop(contender.process)
     return good, left_out
 
 
 def play_once(lab, scenario, contender, seconds):
     """One row: what the generator saw, and microseconds of CPU per request of everybody."""
-    processes = {"gateway": contender.process, "redis": lab.redis, "upstream": lab.upstream}
+    processes = {"gateway": contender.process, "upstream": lab.upstream}
+    if contender.uses_redis:
+        processes["redis"] = lab.redis
     count = lab.upstream_count()
+    machine_before = machine.busy_seconds()
     before = {name: process.cpu() for name, process in processes.items()}
     row = scenario.play(lab, contender, seconds)
     spent = {name: process.cpu() - before[name] for name, process in processes.items()}
+    row["others_busy"] = machine.others_busy(machine_before, sum(set(spent.values())))
     row["upstream_requests"] = lab.upstream_count() - count
-    for name, cpu_s in spent.items():
-        row[f"{name}_us"] = cpu_s / max(row["requests"], 1) * 1e6
+    for name in ("gateway", "redis", "upstream"):
+        row[f"{name}_us"] = spent.get(name, 0) / max(row["requests"], 1) * 1e6
     row["busy"] = spent["gateway"] / row["seconds"]
     row["rate"] = row["requests"] / row["seconds"]
     row["gateway_bytes"] = contender.process.resident()

@@ -2,7 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +58,7 @@ static SSL_CTX *make_tls(const char *certificate, const char *key)
 struct server *server_prepare(void)
 {
     static struct server server;
+    signal(SIGPIPE, SIG_IGN);
     h2o_config_init(&server.config);
     h2o_hostconf_t *host =
         h2o_config_register_host(&server.config, h2o_iovec_init(H2O_STRLIT("default")), 65535);

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 
 from harness import ADMIN_TOKEN, App, Journey, Reply, binary, main, wait_until
@@ -59,6 +60,14 @@ class Refresh(Journey):
 
     def wait_fetched(self, count, failed=0):
         self.front.wait_line(r"refresh.*%d fetched, %d of them failed" % (count, failed))
+
+    def is_deaf(self):
+        host, port = self.front.address.split(":")
+        try:
+            socket.create_connection((host, int(port)), 30).close()
+        except OSError:
+            return True
+        return False
 
     def test_what_all_share_is_purged_and_fetched_again(self):
         self.start()
@@ -163,13 +172,13 @@ class Refresh(Journey):
         self.wait_fetched(1, failed=1)
 
     def test_the_end_of_the_gateway_forgets_what_was_not_asked_for(self):
-        self.start(config={"warm": {"concurrency": 1}})
+        self.start(config={"warm": {"concurrency": 1}}, threads=1)
         with self.origin.hold("/items/1") as gate:
             self.assertTaken(self.refresh(urls=["/items/1", "/items/2"]), 2, 0)
             self.assertTaken(self.refresh(urls=["/items/3"]), 1, 0)
             gate.wait_arrived()
             self.front.process.send_signal(signal.SIGTERM)
-            self.front.wait_line(r"drain|stop")
+            wait_until(self.is_deaf, "its one thread knows")
         self.front.expect_end(0)
         self.assertEqual(self.origin.count(), 1)
 
@@ -202,9 +211,11 @@ class Refresh(Journey):
         old = self.read("/items/1").json()["number"]
         self.assertTaken(self.refresh(urls=["/items/1"]), 1, 0)
         self.wait_fetched(1)
+        before = self.origin.count()
+        # Another gateway's connection may overtake what was sent to be stored, and fetch it once more.
         answer = other.get("/items/1", headers={"Host": "localhost"})
-        self.assertHit(answer)
         self.assertGreater(answer.json()["number"], old)
+        self.assertLessEqual(self.origin.count(), before + 1)
         redis.close()
         before = self.origin.count()
         wait_until(lambda: self.refresh(urls=["/items/1"]).status == 503, "the purge is not acknowledged")

@@ -468,8 +468,8 @@ Test(reload, stale_entry_is_not_found_again_when_rules_come_back)
     cg_machine_announce(&world->machine, &back, on_announced, &the_exchange);
     struct cg_purge_set set = changes(now, back.ruleset, &arena);
     cr_assert_eq(set.ban_count, 2u); /* the list, and what the write purges under these rules */
-    world->machine.store->port->ban(world->machine.store, set.bans, set.ban_count,
-                                    on_banned, &the_exchange);
+    world->machine.store->port->ban(world->machine.store, set.bans, set.ban_count, on_banned,
+                                    &the_exchange);
     cr_assert(the_exchange.banned);
     cg_machine_adopt(&world->machine);
     cg_machine_forget(&world->machine);

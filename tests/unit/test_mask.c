@@ -125,6 +125,10 @@ Test(mask, users_of_urls_are_secret_too)
         {"https://a@b:c@a.test/d@e", "https://***@a.test/d@e"},
         {"ann:word@a.test:443", "***@a.test:443"},
         {"/a/b@c", "/a/b@c"},
+        {"https://auth:8443/b", "https://auth:8443/b"},
+        {"https://ann@auth:8443/b?key=x", "https://***@auth:8443/b?key=***"},
+        {"https://token=x/b", "https://token=***/b"},
+        {"token=x", "token=***"},
     };
     EXPECT(cases);
 }

@@ -138,8 +138,8 @@ Test(ruleset_digest, every_write_that_reaches_the_route_moves_it)
 Test(ruleset_digest, writes_that_do_not_reach_the_route_leave_it)
 {
     char text[4096];
-    snprintf(text, sizeof text,
-             "%s  - match: POST /elsewhere/{id}/x\n    invalidate: [/other]\n", base);
+    snprintf(text, sizeof text, "%s  - match: POST /elsewhere/{id}/x\n    invalidate: [/other]\n",
+             base);
     cr_expect_not(differs(base, text, 0));
     cr_expect(differs(base, text, 1));
     snprintf(text, sizeof text, "%s  - match: GET /items/{id}/more\n    ttl: 1h\n", base);

@@ -32,7 +32,7 @@
     if (us === null) return "–";
     const ms = us / 1000;
     if (ms >= 10000) return `${(ms / 1000).toFixed(1)} s`;
-    return `${ms >= 100 ? ms.toFixed(0) : ms >= 10 ? ms.toFixed(1) : ms >= 1 ? ms.toFixed(2) : ms.toFixed(3)} ms`;
+    return `${ms.toFixed(ms >= 100 ? 0 : ms >= 10 ? 1 : ms >= 0.1 ? 2 : 3)} ms`;
   }
 
   function lasting(seconds) {
@@ -202,7 +202,7 @@
     const rough = most / 4;
     const size = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 2.5, 5, 10].map((n) => n * size).find((n) => n >= rough);
-    return [0, 1, 2, 3, 4].map((n) => n * step);
+    return Array.from({ length: Math.max(1, Math.ceil(most / step)) + 1 }, (_, n) => n * step);
   }
 
   function setScale(chart, values) {
@@ -219,8 +219,10 @@
     }
   }
 
+  /* A run of one point becomes a dot: the ends of lines are round. */
   function pathOf(runs, x, y) {
-    return runs.map((run) => run.map((p, i) => `${i ? "L" : "M"}${x(p.at).toFixed(1)} ${y(p.value).toFixed(1)}`).join("")).join("");
+    const place = (p) => `${x(p.at).toFixed(1)} ${y(p.value).toFixed(1)}`;
+    return runs.map((run) => `M${run.map(place).join("L")}${run.length === 1 ? "h0" : ""}`).join("");
   }
 
   function areaOf(runs, x, y, bottom) {
@@ -256,7 +258,7 @@
       const text = back === 0 ? "now" : back < 60 ? `−${back} min` : `−${+(back / 60).toFixed(1)} h`;
       parts.push(make("svg:text", {
         x: x(chart.to - back * 60000), y: height - 2,
-        "text-anchor": i === 0 ? "start" : i === 5 ? "end" : "middle",
+        "text-anchor": i === 5 ? "end" : "middle",
       }, text));
     }
     return parts;
@@ -334,19 +336,20 @@
     const now = state.samples[1].filter((sample) => sample.at > state.uptimeMs - RATE_S * 1000);
     const spanMs = sum(now, "span");
     sayFigure("tile-ratio", percent(ratioOf(sum(seen, "hits"), sum(seen, "misses"))));
-    say("tile-ratio-note", `${count(stats.hits)} of ${count(stats.hits + stats.misses)} since the start`);
+    say("tile-ratio-note", `${count(stats.hits)} of ${count(stats.hits + stats.misses)} in all`);
     sayFigure("tile-rate", spanMs > 0 ? rate(sum(now, "requests") / (spanMs / 1000)) : "–");
-    say("tile-rate-note", `${count(stats.requests)} since the start`);
+    say("tile-rate-note", `${count(stats.requests)} in all`);
     for (const [id, q] of [["tile-p50", 0.5], ["tile-p99", 0.99]]) {
       sayFigure(id, millis(latencyOf(seen, LATENCIES, q)));
-      const parts = [["hits", "latency_hit"], ["others", "latency_other"]].map(([name, kind]) => `${name} ${millis(latencyOf(seen, [kind], q))}`);
-      say(`${id}-note`, parts.join(" · "));
+      const [hits, others] = LATENCIES.map((kind) => millis(latencyOf(seen, [kind], q)));
+      say(`${id}-note`, `hits ${hits.replace(/ ms$/, others.endsWith(" ms") ? "" : " ms")}, others ${others}`);
     }
     const asked = sum(seen, "upstream_requests"), all = sum(seen, "requests");
     sayFigure("tile-upstream", all > 0 ? `${percent(asked / all)} of requests` : "–");
-    say("tile-upstream-note", `${count(stats.upstream_requests)}, ${plural(stats.upstream_errors, "error", "errors")}`);
+    say("tile-upstream-note", `${count(stats.upstream_requests)} in all, ${plural(stats.upstream_errors, "error", "errors")}`);
     sayFigure("tile-keys", count(stats.keys));
-    say("tile-keys-note", `${stats.size_mb.toFixed(stats.size_mb < 10 ? 2 : 0)} MB · ${count(stats.sets)} sets`);
+    const megabytes = state.health.memory_mb ?? stats.size_mb;
+    say("tile-keys-note", `${megabytes.toFixed(megabytes < 10 ? 2 : 0)} MB, stored ${count(stats.sets)} times`);
   }
 
   function renderRoutes() {
@@ -386,50 +389,51 @@
 
   function renderHealth() {
     const { health, stats } = state;
-    const up = health.status === "ok";
+    const up = health.status === "ok", remote = health.backend !== "memory";
     fillList("store", [
-      ["Backend", health.backend],
-      ["State", up ? "ok" : health.status, up ? "good" : "bad"],
+      [health.backend, up ? "ok" : health.status, up ? "good" : "bad"],
       health.why ? [null, health.why] : null,
-      health.backend === "memory" ? null : ["Latency", `${health.latency_ms.toFixed(2)} ms`],
-      health.backend === "memory" ? null : ["Breaker", health.breaker, health.breaker === "closed" ? "good" : "bad"],
-      health.backend === "memory" ? null : ["Undelivered purges", count(health.journal), health.journal > 0 ? "wait" : ""],
-      health.tracking ? ["Tracking", health.tracking, health.tracking === "up" ? "good" : "wait"] : null,
+      remote ? ["Latency", `${health.latency_ms.toFixed(2)} ms`] : null,
+      remote ? ["Breaker", health.breaker, health.breaker === "closed" ? "good" : "bad"] : null,
+      remote ? ["Purges to deliver", count(health.journal), health.journal > 0 ? "wait" : "good"] : null,
+      health.tracking ? ["Told of changes", health.tracking, health.tracking === "up" ? "good" : "wait"] : null,
       health.memory_mb !== undefined ? ["Memory", `${health.memory_mb} MB${health.memory_max_mb ? ` of ${health.memory_max_mb}` : ""}`] : null,
-      ["Errors", count(stats.store_errors), stats.store_errors > 0 ? "wait" : ""],
-      ["Evictions", count(stats.evictions)],
       ...(health.servers || []).map((server) => {
         const fine = server.connected && server.breaker === "closed";
         return [server.address, fine ? "connected" : server.connected ? `breaker ${server.breaker}` : "not connected", fine ? "good" : "bad"];
       }),
+      ["Errors, evictions", `${count(stats.store_errors)}, ${count(stats.evictions)}`],
     ]);
     const lately = sum(visibleSamples(), "upstream_errors");
     fillList("upstreams", [
-      ["Requests", count(stats.upstream_requests)],
-      ["Errors", count(stats.upstream_errors)],
-      ["Errors in the charts' time", count(lately), lately > 0 ? "wait" : "good"],
+      ...stats.upstreams.flatMap((upstream) => [
+        [upstream.name, `${plural(upstream.answers, "answer", "answers")}, ${plural(upstream.errors, "error", "errors")}`],
+        upstream.answers > 0 ? ["", `median ${millis(upstream.median_ms * 1000)}, p99 ${millis(upstream.p99_ms * 1000)}`] : null,
+      ]),
+      ["Errors lately", count(lately), lately > 0 ? "bad" : "good"],
       ["Fetches shared", count(stats.collapsed)],
-      ["Own error answers", count(stats.refused)],
+      ["Requests refused", count(stats.refused)],
     ]);
     renderConfiguration();
   }
 
   function renderConfiguration() {
     const { health, stats } = state;
-    const configuration = health.configuration || {};
-    const error = configuration.error;
+    const { generation, since, last_reload: reload, error } = health.configuration;
+    const taken = reload === "ok";
     fillList("configuration", [
-      ["Generation", count(configuration.generation || 1)],
-      ["Last load", error ? "refused" : "taken", error ? "bad" : "good"],
-      error ? [null, error] : null,
+      [`Generation ${count(generation)}`, `since ${new Date(since * 1000).toLocaleString("en-GB")}`],
+      ["Last reload", reload, taken ? "good" : "bad"],
+      taken || !error ? null : [null, error],
       ["Cache", health.enabled ? "on" : "off", health.enabled ? "good" : "wait"],
-      ["Version", stats.version],
-      ["Up since", new Date(state.startedMs).toLocaleString("en-GB")],
     ]);
-    const pills = [["Store " + (health.status === "ok" ? "ok" : health.status), health.status === "ok" ? "good" : "bad"]];
-    if (health.ready !== undefined) pills.unshift([health.ready ? "Ready" : "Not ready", health.ready ? "good" : "wait"]);
-    if (!health.enabled) pills.push(["Cache off", "wait"]);
-    if (error) pills.push(["Configuration refused", "bad"]);
+    const ready = health.ready === "ok";
+    const pills = [
+      [ready ? "ready" : health.ready, ready ? "good" : "wait"],
+      [`store ${health.status}`, health.status === "ok" ? "good" : "bad"],
+      health.enabled ? null : ["cache off", "wait"],
+      taken ? null : ["configuration refused", "bad"],
+    ].filter(Boolean);
     const key = JSON.stringify(pills);
     if (byId("state").dataset.key === key) return;
     byId("state").dataset.key = key;
