@@ -1,11 +1,12 @@
 """GET /metrics: one table, right numbers, bounded series, and a Prometheus that reads it."""
 
+import json
 import random
 import socket
 import string
 import subprocess
 
-from harness import ADMIN_TOKEN, Client, EchoApp, Journey, Reply, curl, main, seed, wait_until
+from harness import ADMIN_TOKEN, Client, EchoApp, Journey, Reply, TREE, curl, main, seed, wait_until
 from prometheus import Page, Prometheus, needs, page_of, promtool, table
 from redis_servers import Redis
 
@@ -201,6 +202,11 @@ class EveryKind(Journey):
             "histogram_quantile(0.5, sum by (le) (cachegate_request_duration_seconds_bucket))")
         self.assertEqual(len(quantile), 1)
         self.assertGreater(list(quantile.values())[0], 0)
+        dashboard = json.loads((TREE / "conf" / "monitoring" / "grafana-dashboard.json").read_text())
+        for panel in dashboard["panels"]:
+            for target in panel.get("targets", ()):
+                prometheus.query(target["expr"].replace("$job", ".*").replace("$instance", ".*")
+                                 .replace("$__rate_interval", "1m"))
 
 
 class Bounds(Journey):
