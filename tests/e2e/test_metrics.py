@@ -1,5 +1,6 @@
 """GET /metrics: one table, right numbers, bounded series, and a Prometheus that reads it."""
 
+import itertools
 import json
 import random
 import socket
@@ -175,6 +176,29 @@ class EveryKind(Journey):
         text = page_of(self.front).text
         for secret in (SECRET, PASSWORD, ADMIN_TOKEN, USER):
             self.assertNotIn(secret, text)
+
+    def test_an_outage_of_the_store_is_seen(self):
+        self.traffic()
+        self.redis.freeze()
+        self.addCleanup(self.redis.thaw)
+        asked = itertools.count()
+
+        def is_away():
+            self.front.get("/items/%d" % next(asked))
+            page = page_of(self.front)
+            return (page.value("cachegate_store_up") == 0 and page.value("cachegate_store_breaker_state") > 0
+                    and page.value("cachegate_store_errors_total", operation="lookup") > 0
+                    and page.value("cachegate_store_lost_commands_total") > 0)
+
+        wait_until(is_away, "the outage is told")
+        self.assertEqual(page_of(self.front).value("cachegate_store_server_up"), 0)
+        self.redis.thaw()
+
+        def is_back():
+            page = page_of(self.front)
+            return page.value("cachegate_store_up") == 1 and page.value("cachegate_store_breaker_state") == 0
+
+        wait_until(is_back, "it is over", 60)
 
     @needs("promtool")
     def test_promtool_has_no_complaints(self):
