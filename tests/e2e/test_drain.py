@@ -413,6 +413,7 @@ class Commands(Journey):
     def test_the_configuration_says_where_and_with_what_token(self):
         front = self.start()
         config = str(front.directory / "cachegate.yaml")
+        (front.directory / "rules.yaml").write_text("routes: is being changed just now")
         for command in (["wait"], ["healthcheck"], ["stats"], ["purge", "/cached"], ["drain"]):
             status, _, error = cli(*command, "-c", config)
             self.assertEqual((status, error), (0, ""), command)

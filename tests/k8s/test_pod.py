@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import subprocess
 import threading
 import time
 import unittest
@@ -51,6 +52,19 @@ class Client:
     def endpoint_is_gone(self):
         self._gone.set()
         self._thread.join(60)
+
+
+class Demonstration(unittest.TestCase):
+    def test_it_walks_through(self):
+        try:
+            pods.Pod(GATEWAY).close()
+        except pods.Unavailable as why:
+            self.skipTest("no pod can be simulated here: %s" % why)
+        done = subprocess.run([TREE / "k8s" / "try-sidecar"], env=dict(os.environ, CACHEGATE=GATEWAY),
+                              capture_output=True, text=True, timeout=250)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        for expected in ("hit; ttl=299", "detail=purged", '"purged": 1', "0 of them lost"):
+            self.assertIn(expected, done.stdout)
 
 
 class Pod(unittest.TestCase):
@@ -116,8 +130,10 @@ class Pod(unittest.TestCase):
         # A bad set is refused whole, and the last good one stays.
         self.pod.publish_rules({RULES: rules.replace("ttl: 5m", "ttl: forever")})
         self.pod.gateway.wait_line("forever")
+        deadline = time.monotonic() + IN_FORCE_S
+        while b"forever" not in (health := self.pod.admin("/cache/health")[2]):
+            self.assertLess(time.monotonic(), deadline, health)
         self.assertEqual(self.fresh_ttl(), 660)
-        self.assertIn(b"forever", self.pod.admin("/cache/health")[2])
         self.pod.publish_rules({RULES: rules})
         self.wait_ttl(300)
 
