@@ -108,6 +108,17 @@ class Monitoring(unittest.TestCase):
             if "." in name:
                 self.assertTrue((FOLDER / name).exists(), name)
 
+    def test_no_page_names_a_metric_that_there_is_not(self):
+        pages = [TREE / "README.md", TREE / "gateway" / "DESIGN.md", TREE / "k8s" / "README.md",
+                 *(TREE / "docs").glob("*.md"), *(TREE / "conf").glob("*.md")]
+        named = 0
+        for page in pages:
+            for name in re.findall(r"`((?:cachegate|process)_[a-z_]+)[`{]", page.read_text()):
+                family = name if name in self.rows else re.sub(r"_(bucket|sum|count)$", "", name)
+                self.assertIn(family, self.rows, page)
+                named += 1
+        self.assertGreater(named, len(self.rows))
+
     @needs("promtool")
     def test_promtool_accepts_configuration_and_alerts(self):
         status, said = promtool("check", "config", str(FOLDER / "prometheus.yml"))
