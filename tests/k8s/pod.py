@@ -110,7 +110,8 @@ class Process:
         self.lines = []
         self._news = queue.Queue()
         self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, text=True,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace")
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace",
+                                        start_new_session=True)  # Ctrl-C is the caller's
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -260,7 +261,8 @@ class Pod:
         redis = subprocess.Popen(
             ["redis-server", "--bind", self.node_ip, "--port", "6379", "--save", "", "--appendonly", "no",
              "--requirepass", self.manifests.secrets["redis-password"], "--dir", str(self.root)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True)
         self._undo.append(lambda: (redis.terminate(), redis.wait(10)))
 
     def publish_rules(self, files):
