@@ -97,6 +97,19 @@ Test(claims, a_holder_of_always_another_digest_is_waited_for)
     cr_assert(world_got(client, 200, "body", NULL));
 }
 
+/* The store acknowledges the Vary marker at once, and the answer itself after that. */
+Test(claims, the_fetch_of_a_variant_ends_when_the_variant_is_stored)
+{
+    const char *german = "accept-language: de";
+    world_asks(fleet[0], "GET", "/items/1", german, NULL);
+    fleet[1]->store_mode = WORLD_STORE_ANSWERS_LATE;
+    struct world_client *late = world_asks(fleet[1], "GET", "/items/1", german, NULL);
+    world_origin_answers(world_asked(fleet[0]), 200, "vary: accept-language", "hallo");
+    fleet_settle(); /* it looked before, and claims only now */
+    cr_assert(world_got(late, 200, "hallo", "hit"), "%s", world_field(late, "cache-status"));
+    cr_assert_eq(fleet_times_asked(), 1);
+}
+
 /* ---- versions that move ---- */
 
 /* It looked before the leader did, and claims after a write: the leader's fetch is from before. */
