@@ -35,6 +35,7 @@ struct cg_settings_source {
     /* To change what runs: what cannot change is taken from here, and borrowed. NULL: a start. */
     const struct cg_settings *running;
     const struct cg_secret *carried_secret; /* where none is given; NULL: a random one */
+    bool without_rules;  /* they are not read: only the admin API is of interest */
     const char *machine; /* what stands before /proc and /sys; NULL: nothing (cgroup.h) */
 };
 
