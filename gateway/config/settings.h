@@ -145,7 +145,7 @@ struct cg_settings {
     uint32_t drain_timeout_ms;
     bool handover;              /* another process may listen on the same addresses */
     char *via;                  /* our pseudonym in Via and Cache-Status: "cachegate" */
-    struct cg_ruleset *ruleset; /* owned; never NULL */
+    struct cg_ruleset *ruleset; /* owned; never NULL unless it was not asked for */
     char *reload_watch;         /* on, poll, off */
     uint32_t reload_debounce_ms, reload_poll_ms;
     /* What they were read from, globs of rules as they are; and what is read again with them. */

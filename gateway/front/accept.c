@@ -119,6 +119,7 @@ static void on_proxy_bytes(h2o_socket_t *socket, const char *error)
 static void pause_door(struct cg_door *door)
 {
     door->paused = true;
+    cg_count(door->worker->machine.sheet, CG_METRIC_ACCEPT_PAUSES, 1);
     h2o_socket_read_stop(door->socket);
 }
 

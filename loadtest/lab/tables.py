@@ -9,7 +9,9 @@ STREAM_NAMES = {"post": "POST 1 KB", "write": "1 write in 10", "miss": "miss, 64
 
 
 def table(head, lines, left=1):
-    """Markdown; the first `left` columns are text."""
+    """Markdown; the first `left` columns are text. Nothing when there are no lines."""
+    if not lines:
+        return ""
     rule = ["---"] * left + ["---:"] * (len(head) - left)
     return "\n".join("| " + " | ".join(str(word) for word in row) + " |"
                      for row in [head, rule, *lines]) + "\n"
@@ -122,7 +124,8 @@ def middle(rows, figure):
 def purge(rows):
     groups = {}
     for row in rows:
-        groups.setdefault((row["contender"], row["entries"]), []).append(row)
+        if "failed" not in row:
+            groups.setdefault((row["contender"], row["entries"]), []).append(row)
     lines = [[name, entries, milliseconds(middle(some, "first_us")),
               milliseconds(middle(some, "first_gateway_us")),
               milliseconds(middle(some, "first_redis_us")), f"{middle(some, 'later_p50_us'):.0f}",
@@ -170,6 +173,9 @@ def heading(run):
             f"{machine['load_average']:.1f}.\n")
     for name, reason in run["left_out"]:
         text += f"\nLeft out: {name} ({reason.strip().splitlines()[0]})\n"
+    for row in run["purges"]:
+        if "failed" in row:
+            text += f"\nFailed: a purge of {row['entries']}, {row['contender']}: {row['failed']}\n"
     complaints = sorted({(row["scenario"], row["contender"], row.get("complaint") or row["failed"])
                          for row in run["rows"] if row.get("complaint") or "failed" in row})
     for scenario, contender, words in complaints:
@@ -178,7 +184,13 @@ def heading(run):
     return text
 
 
-def whole(run, summary):
+PLOTS = {"Hits": ("cpu.svg", "CPU per request of each contender, with Redis's part"),
+         "Fixed rates of arrival (1 KB hits)":
+             ("latency.svg", "latency over the rate of arrival; a line ends where it does not keep up"),
+         "One purge": ("purge.svg", "time of one write over the number of answers it makes wrong")}
+
+
+def whole(run, summary, drawn):
     """Everything, by headings; sections without rows are left out."""
     sections = [
         ("Against the goals", goal_table(summary, run["purges"], run["labels"])),
@@ -193,6 +205,8 @@ def whole(run, summary):
     ]
     text = heading(run)
     for title, words in sections:
-        if words.count("\n|") > 1:  # more than a head and its rule
-            text += f"\n### {title}\n\n{words}"
+        if "| ---" in words:
+            text += f"\n### {title}\n\n"
+            plot, what = PLOTS.get(title, ("", ""))
+            text += (f"![{what}](plots/{plot})\n\n" if plot in drawn else "") + words
     return text

@@ -172,7 +172,7 @@ def take_picture(arguments):
     parser.add_argument("--screenshot", required=True, type=pathlib.Path, metavar="FILE")
     parser.add_argument("--seconds", type=int, default=305, help="of traffic before it (default %(default)s)")
     parser.add_argument("--width", type=int, default=1280)
-    parser.add_argument("--height", type=int, default=1100)
+    parser.add_argument("--height", type=int, default=1200)
     parser.add_argument("--dark", action="store_true")
     options = parser.parse_args(arguments)
     application, redis = Finance(), Redis(port=free_ports(1)[0])

@@ -119,16 +119,24 @@ class Endpoints(DashboardJourney):
         self.assertHit(self.read("/items?session=1"))
 
     def test_samples_add_up_to_the_statistics(self):
-        self.warm("/items?session=1", "/summary?session=1")
-        stats = self.front.stats()
-
         def sums():
-            series = self.told("/cache/history?step=1")
-            return {name: sum(row[series["columns"].index(name)] for row in series["series"][0]["samples"])
-                    for name in ("requests", "hits", "misses", "upstream_requests")}
+            history = self.told("/cache/history?step=1")
+            rows = history["series"][0]["samples"]
+            found = {name: sum(row[history["columns"].index(name)] for row in rows)
+                     for name in ("requests", "hits", "misses", "upstream_requests")}
+            timed = [row[history["columns"].index(name)] for row in rows for name in ("latency_hit", "latency_other")]
+            return len(rows), found, sum(sum(pairs[1::2]) for pairs in timed)
 
-        wait_until(lambda: sums()["requests"] >= stats["requests"], "the samples have all requests")
-        self.assertEqual(sums(), {name: stats[name] for name in sums()})
+        for session in (1, 2):
+            self.warm("/items?session=%d" % session, "/summary?session=%d" % session)
+            stats = self.front.stats()
+            wait_until(lambda: sums()[1]["requests"] >= stats["requests"] and sums()[2] >= stats["requests"],
+                       "the samples have all requests and their durations")
+            before = sums()[0]
+            wait_until(lambda: sums()[0] > before, "one more sample is taken")
+            _, found, timed = sums()
+            self.assertEqual(found, {name: stats[name] for name in found})
+            self.assertEqual(timed, stats["requests"])
 
     def test_samples_can_be_asked_for_by_step_and_number(self):
         wait_until(lambda: len(self.told("/cache/history")["series"][0]["samples"]) >= 2, "two samples are there")
@@ -252,7 +260,7 @@ class InBrowser(DashboardJourney):
         page.wait("document.querySelector('#tile-rate-note').textContent === %s"
                   % json.dumps("{:,} in all".format(stats["requests"])))
         page.wait("document.querySelector('#tile-keys-note').textContent.includes(%s)"
-                  % json.dumps("stored {:,} times".format(stats["sets"])))
+                  % json.dumps("{:,} sets".format(stats["sets"])))
         self.assertEqual(sorted(row[:5] for row in page.table("#routes")), self.rows_of(stats))
         self.assertEqual(page.text("#tile-ratio-note"),
                          "{:,} of {:,} in all".format(stats["hits"], stats["hits"] + stats["misses"]))

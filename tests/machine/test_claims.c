@@ -97,24 +97,92 @@ Test(claims, a_holder_of_always_another_digest_is_waited_for)
     cr_assert(world_got(client, 200, "body", NULL));
 }
 
+/* The store acknowledges the Vary marker at once, and the answer itself after that. */
+Test(claims, the_fetch_of_a_variant_ends_when_the_variant_is_stored)
+{
+    const char *german = "accept-language: de";
+    world_asks(fleet[0], "GET", "/items/1", german, NULL);
+    fleet[1]->store_mode = WORLD_STORE_ANSWERS_LATE;
+    struct world_client *late = world_asks(fleet[1], "GET", "/items/1", german, NULL);
+    world_origin_answers(world_asked(fleet[0]), 200, "vary: accept-language", "hallo");
+    fleet_settle(); /* it looked before, and claims only now */
+    cr_assert(world_got(late, 200, "hallo", "hit"), "%s", world_field(late, "cache-status"));
+    cr_assert_eq(fleet_times_asked(), 1);
+}
+
 /* ---- versions that move ---- */
 
-/* It looked before the leader did, and claims after a write: the leader's fetch is from before. */
-Test(claims, who_learns_its_versions_only_now_does_not_wait_for_a_fetch_from_before_a_write)
+/* The next lookup of that gateway finds the last version lost, as after an eviction. */
+static struct {
+    void (*lookup)(struct cg_store *store, const struct cg_key *key,
+                   const struct cg_instance *instances, size_t count, cg_store_view_fn answer,
+                   void *owner);
+    cg_store_view_fn answer;
+    void *owner;
+    size_t last;
+} lossy;
+
+static void lossy_answer(void *owner, const struct cg_store_view *view)
 {
-    fleet[2]->store_mode = WORLD_STORE_ANSWERS_LATE;
-    struct world_client *reader = world_gets(fleet[2], "/items/1"); /* nothing is there */
-    world_gets(fleet[0], "/items/1");
+    struct cg_store_view seen = *view;
+    (void)owner;
+    seen.versions[lossy.last].state = CG_VERSION_ABSENT;
+    lossy.answer(lossy.owner, &seen);
+}
+
+static void lossy_lookup(struct cg_store *store, const struct cg_key *key,
+                         const struct cg_instance *instances, size_t count, cg_store_view_fn answer,
+                         void *owner)
+{
+    if (lossy.answer != NULL) {
+        lossy.lookup(store, key, instances, count, answer, owner);
+        return;
+    }
+    lossy.answer = answer;
+    lossy.owner = owner;
+    lossy.last = count - 1;
+    lossy.lookup(store, key, instances, count, lossy_answer, NULL);
+}
+
+static void lose_next_lookup(struct world *world)
+{
+    lossy.lookup = world->port.lookup;
+    world->port.lookup = lossy_lookup;
+}
+
+/* Who claims before it knows its versions tells them as soon as it does. */
+Test(claims, what_the_holder_fetches_under_is_told_at_once)
+{
+    fleet[2]->store_mode = WORLD_STORE_ACTS_LATE;
+    struct world_client *reader = world_gets(fleet[2], "/items/1");
+    world_store_settle(fleet[2]);
+    cr_assert_eq(world_times_asked(fleet[2]), 1);
     world_asks(fleet[1], "PUT", "/items/1", NULL, "x");
     world_origin_answers(world_asked(fleet[1]), 200, NULL, "written");
-    fleet[2]->store_mode = WORLD_STORE_AT_ONCE;
+    struct world_client *later = world_gets(fleet[0], "/items/1");
+    cr_assert_eq(world_times_asked(fleet[0]), 1, "that fetch is from before the write");
+    world_origin_answers(world_asked(fleet[2]), 200, NULL, "before");
+    world_store_settle(fleet[2]);
+    world_origin_answers(world_asked(fleet[0]), 200, NULL, "after");
+    cr_assert(world_got(reader, 200, "before", NULL) && world_got(later, 200, "after", NULL));
+}
+
+/* The leader's fetch is from before a write; the claim is sent before that is known. */
+Test(claims, who_claims_without_versions_claims_again_when_it_knows_better)
+{
+    world_gets(fleet[0], "/items/1"); /* under the versions from before the write */
+    fleet[2]->store_mode = WORLD_STORE_ACTS_LATE;
+    lose_next_lookup(fleet[2]);
+    struct world_client *reader = world_gets(fleet[2], "/items/1");
+    world_store_step(fleet[2]);
+    cr_assert_eq(fleet[2]->operation_count, 1, "it asks for versions; its claim is held");
+    world_asks(fleet[1], "PUT", "/items/1", NULL, "x");
+    world_origin_answers(world_asked(fleet[1]), 200, NULL, "written");
     world_store_settle(fleet[2]);
     cr_assert_eq(world_times_asked(fleet[2]), 1);
     world_origin_answers(world_asked(fleet[0]), 200, NULL, "before");
     world_origin_answers(world_asked(fleet[2]), 200, NULL, "after");
     cr_assert(world_got(reader, 200, "after", NULL));
-    fleet_settle();
-    cr_assert(world_got(world_gets(fleet[1], "/items/1"), 200, "after", "hit"));
 }
 
 static void forget(void *owner, enum cg_store_result result)
@@ -155,38 +223,6 @@ Test(claims, a_counter_alone_that_is_absent_is_made)
 
 /* ---- what is asked about ---- */
 
-/* The next lookup of that gateway finds the counter lost, as after an eviction. */
-static struct {
-    void (*lookup)(struct cg_store *store, const struct cg_key *key,
-                   const struct cg_instance *instances, size_t count, cg_store_view_fn answer,
-                   void *owner);
-    cg_store_view_fn answer;
-    void *owner;
-    size_t last;
-} lossy;
-
-static void lossy_answer(void *owner, const struct cg_store_view *view)
-{
-    struct cg_store_view seen = *view;
-    (void)owner;
-    seen.versions[lossy.last].state = CG_VERSION_ABSENT;
-    lossy.answer(lossy.owner, &seen);
-}
-
-static void lossy_lookup(struct cg_store *store, const struct cg_key *key,
-                         const struct cg_instance *instances, size_t count, cg_store_view_fn answer,
-                         void *owner)
-{
-    if (lossy.answer != NULL) {
-        lossy.lookup(store, key, instances, count, answer, owner);
-        return;
-    }
-    lossy.answer = answer;
-    lossy.owner = owner;
-    lossy.last = count - 1;
-    lossy.lookup(store, key, instances, count, lossy_answer, NULL);
-}
-
 /* An expired answer, then a look that finds its counter lost; `meanwhile` happens before the fetch
  * asks for versions once more. Whether the origin is asked about the old answer. */
 static bool is_asked_about(void (*meanwhile)(void))
@@ -194,8 +230,7 @@ static bool is_asked_about(void (*meanwhile)(void))
     world_gets(fleet[0], "/grouped/1");
     world_origin_answers(fleet_asked(), 200, "etag: \"1\"", "body");
     fleet_pass_time(61000);
-    lossy.lookup = fleet[0]->port.lookup;
-    fleet[0]->port.lookup = lossy_lookup;
+    lose_next_lookup(fleet[0]);
     fleet[0]->store_mode = WORLD_STORE_ANSWERS_LATE;
     world_gets(fleet[0], "/grouped/1");
     fleet[0]->store_mode = WORLD_STORE_AT_ONCE;

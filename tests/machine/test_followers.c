@@ -384,23 +384,44 @@ Test(followers, who_waits_for_a_fetch_that_gets_no_place_gets_none_either)
 /* ---- a write or an outage meanwhile ---- */
 
 /* Each is asked for once: nobody fetches twice because it once waited. */
+static void expect_each_asked_for_once(struct world *world)
+{
+    cr_assert_eq(world_times_asked(world), 3);
+    for (size_t i = 0; i < 3; i++)
+        world_origin_answers(world_asked(world), 200, NULL, "past it");
+    cr_assert_eq(world_times_asked(world), 3);
+    for (size_t i = 0; i < 3; i++) {
+        cr_assert(world_got(world->clients[i], 200, "past it", NULL));
+        cr_assert_null(strstr(world_field(world->clients[i], "cache-status"), "collapsed"));
+    }
+}
+
+static void found_one_and_join_two(struct world *world)
+{
+    world->store_mode = WORLD_STORE_ACTS_LATE;
+    for (size_t i = 0; i < 3; i++)
+        world_gets(world, "/items/1");
+    for (size_t i = 0; i < 3; i++)
+        world_store_step(world); /* all looked; the first asks for versions */
+    cr_assert_eq(world->operation_count, 1);
+}
+
 Test(followers, a_write_that_begins_meanwhile_sends_all_past_the_store_once)
 {
-    fleet[1]->store_mode = WORLD_STORE_ANSWERS_LATE;
-    for (size_t i = 0; i < 3; i++)
-        world_gets(fleet[1], "/items/1");
-    for (size_t i = 0; i < 3; i++)
-        world_store_step(fleet[1]); /* all looked: one founded, two joined */
+    found_one_and_join_two(fleet[1]);
     world_asks(fleet[0], "PUT", "/items/1", NULL, "x");
-    fleet[1]->store_mode = WORLD_STORE_AT_ONCE;
-    world_store_fails(fleet[1]);
-    cr_assert_eq(world_times_asked(fleet[1]), 3);
-    for (size_t i = 0; i < 3; i++)
-        world_origin_answers(world_asked(fleet[1]), 200, NULL, "past it");
-    cr_assert_eq(world_times_asked(fleet[1]), 3);
-    for (size_t i = 0; i < 3; i++)
-        cr_assert(world_got(fleet[1]->clients[i], 200, "past it", NULL));
+    world_store_settle(fleet[1]);
+    expect_each_asked_for_once(fleet[1]);
     world_origin_answers(world_asked(fleet[0]), 200, NULL, "written");
+}
+
+Test(followers, an_outage_that_begins_meanwhile_sends_all_past_the_store_once)
+{
+    found_one_and_join_two(fleet[1]);
+    fleet[1]->store_down = true;
+    world_store_settle(fleet[1]);
+    expect_each_asked_for_once(fleet[1]);
+    fleet[1]->store_down = false;
 }
 
 /* Woken, they see a write in flight: what was at hand in case of an error is at hand no more. */
@@ -433,6 +454,16 @@ Test(followers, one_refresh_at_a_time_where_a_thread_shares_with_nobody)
     cr_assert_eq(fleet_times_asked(), 2);
     world_origin_answers(fleet_asked(), 200, NULL, "new");
     cr_assert(world_got(world_gets(fleet[0], "/apart/1"), 200, "new", "hit"));
+}
+
+/* What it brought could not be stored. */
+Test(followers, head_refreshes_nothing)
+{
+    world_gets(fleet[0], "/items/1");
+    world_origin_answers(fleet_asked(), 200, NULL, "old");
+    fleet_pass_time(61000);
+    cr_assert(world_got(world_asks(fleet[0], "HEAD", "/items/1", NULL, NULL), 200, NULL, "hit"));
+    cr_assert_eq(fleet_times_asked(), 1);
 }
 
 /* Nobody waits for a refresh, and it is worth its place all the same. */
