@@ -155,9 +155,13 @@ class Rules(Reloading):
 
     def test_limits_that_requests_obey_change(self):
         self.start()
-        self.configure(limits={"flight_wait": "123ms"}, via="other-name")
-        self.assertEqual(self.ask().json()["warnings"][0:0], [])
+        self.configure(limits={"flight_wait": "123ms"}, via="other-name", log={"level": "debug"})
+        self.assertEqual(self.ask().status, 200)
         self.assertIn("other-name", self.front.get("/a").field("cache-status"))
+        self.front.wait_line(r"debug request-step ")
+        self.configure(limits={"flight_wait": "0"}, cache=False)
+        self.assertEqual(self.ask().status, 200)
+        self.assertPassed(self.front.get("/a"))
 
     def test_what_is_warmed_is_asked_for_again(self):
         self.start(warm={"requests": ["/a"]})
@@ -218,10 +222,10 @@ class BadSets(Reloading):
     def test_the_command_prints_what_is_wrong_and_ends_with_1(self):
         self.start()
 
-        def command():
-            return subprocess.run(
-                [binary(), "reload", "--admin", self.front.admin_address, "--token", ADMIN_TOKEN],
-                capture_output=True, text=True, timeout=60, check=False)
+        def command(*where):
+            where = where or ("--admin", self.front.admin_address, "--token", ADMIN_TOKEN)
+            return subprocess.run([binary(), "reload", *where], capture_output=True, text=True,
+                                  timeout=60, check=False)
 
         good = command()
         self.assertEqual(good.returncode, 0, good.stderr)
@@ -231,6 +235,13 @@ class BadSets(Reloading):
         self.assertEqual(bad.returncode, 1)
         self.assertRegex(bad.stderr, r"rules\.yaml:4: routes\[0\]\.ttl: ")
         self.assertIn("stays", bad.stderr)
+        # Where to ask stands in a configuration whose rules are the broken ones.
+        config = json.loads(self.config_file.read_text())
+        config["admin"] = {"listen": self.front.admin_address, "token": ADMIN_TOKEN}
+        there = self.front.directory / "there.yaml"
+        there.write_text(json.dumps(config))
+        self.assertEqual(command("-c", str(there)).stderr, bad.stderr)
+        self.assertEqual(self.health()["last_reload"], "refused")
 
     def test_without_the_token_nothing_is_read(self):
         self.start()
