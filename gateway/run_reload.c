@@ -6,6 +6,7 @@
 #include "gateway/base/log.h"
 #include "gateway/front/tls.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -163,9 +164,14 @@ static void log_exchanged(const struct cg_run_reload *run, const struct cg_gener
     size_t changed = 0;
     for (size_t i = 0; i < ruleset->route_count; i++)
         changed += cg_ruleset_route_like(before->settings->ruleset, &ruleset->routes[i]) == NULL;
-    cg_log(CG_LOG_NOTICE, "reloaded",
-           "generation %llu is in force; %zu routes, %zu of them changed",
-           (unsigned long long)run->current->number, ruleset->route_count, changed);
+    char numbers[3][24];
+    snprintf(numbers[0], sizeof numbers[0], "%llu", (unsigned long long)run->current->number);
+    snprintf(numbers[1], sizeof numbers[1], "%zu", ruleset->route_count);
+    snprintf(numbers[2], sizeof numbers[2], "%zu", changed);
+    struct cg_log_pair pairs[] = {{"generation", cg_str_from(numbers[0])},
+                                  {"routes", cg_str_from(numbers[1])},
+                                  {"changed", cg_str_from(numbers[2])}};
+    cg_log_pairs(CG_LOG_NOTICE, "reloaded", pairs, 3);
 }
 
 /* Every step is taken by all threads before the next one begins. */

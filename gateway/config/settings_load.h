@@ -32,10 +32,10 @@ struct cg_settings_source {
     /* Rules alone are of interest (check of rule files, explain): a listener and an upstream may
      * be missing. */
     bool rules_only;
+    bool without_rules; /* they are not read: only the admin API is of interest */
     /* To change what runs: what cannot change is taken from here, and borrowed. NULL: a start. */
     const struct cg_settings *running;
     const struct cg_secret *carried_secret; /* where none is given; NULL: a random one */
-    bool without_rules;  /* they are not read: only the admin API is of interest */
     const char *machine; /* what stands before /proc and /sys; NULL: nothing (cgroup.h) */
 };
 

@@ -69,7 +69,7 @@ def cpu(summary, path):
         blocks, drawn = blocks + block, drawn + panel
     height = 350 * rows + 60
     gnuplot(head(path, f"{560 * columns},{height}") + blocks
-            + f"set multiplot layout {rows},{columns} margins 0.16,0.98,{60 / height},{1 - 85 / height} "
+            + f"set multiplot layout {rows},{columns} margins 0.16,0.98,{68 / height},{1 - 85 / height} "
             f"spacing 0.19,{125 / height}\nset style fill solid border -1\nset border 1\n"
             "set tics nomirror out\nset ytics scale 0\nset grid xtics lc rgb '#dddddd'\n"
             "set xlabel 'CPU, µs per request (less is better)'\n"
@@ -99,7 +99,7 @@ def latency(summary, path):
                            for index, name in enumerate(contenders))
         drawn += f"set title '{title}'\nset ylabel 'latency, ms'\nplot {curves}\n"
     gnuplot(head(path, "1120,520") + blocks
-            + "set multiplot layout 1,2 margins 0.08,0.97,0.13,0.76 spacing 0.1\nset logscale xy\n"
+            + "set multiplot layout 1,2 margins 0.09,0.97,0.13,0.76 spacing 0.1\nset logscale xy\n"
             "set xlabel 'arrivals per second (1 KB hits, open loop)'\n"
             "set grid lc rgb '#dddddd'\nset tics nomirror out\nset border 3\n"
             "set key at screen 0.5,0.98 center top vertical maxrows 3\n"

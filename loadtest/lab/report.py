@@ -43,11 +43,10 @@ def write(run, options):
     with open(raw, "w") as file:
         json.dump(run, file, indent=None, separators=(",", ":"))
         file.write("\n")
-    text = tables.whole(run, summary)
     drawn = plots.draw(summary, run["purges"], folder / "plots")
     if not drawn:
         say("no plots: gnuplot is missing, or there is too little to draw")
-    text += "".join(f"\n![{name}](plots/{name})\n" for name in drawn)
+    text = tables.whole(run, summary, drawn)
     if options.whole and not options.output:
         replace_tables(text)
     else:

@@ -184,7 +184,13 @@ def heading(run):
     return text
 
 
-def whole(run, summary):
+PLOTS = {"Hits": ("cpu.svg", "CPU per request of each contender, with Redis's part"),
+         "Fixed rates of arrival (1 KB hits)":
+             ("latency.svg", "latency over the rate of arrival; a line ends where it does not keep up"),
+         "One purge": ("purge.svg", "time of one write over the number of answers it makes wrong")}
+
+
+def whole(run, summary, drawn):
     """Everything, by headings; sections without rows are left out."""
     sections = [
         ("Against the goals", goal_table(summary, run["purges"], run["labels"])),
@@ -200,5 +206,7 @@ def whole(run, summary):
     text = heading(run)
     for title, words in sections:
         if "| ---" in words:
-            text += f"\n### {title}\n\n{words}"
+            text += f"\n### {title}\n\n"
+            plot, what = PLOTS.get(title, ("", ""))
+            text += (f"![{what}](plots/{plot})\n\n" if plot in drawn else "") + words
     return text

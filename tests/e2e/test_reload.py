@@ -155,9 +155,13 @@ class Rules(Reloading):
 
     def test_limits_that_requests_obey_change(self):
         self.start()
-        self.configure(limits={"flight_wait": "123ms"}, via="other-name")
-        self.assertEqual(self.ask().json()["warnings"][0:0], [])
+        self.configure(limits={"flight_wait": "123ms"}, via="other-name", log={"level": "debug"})
+        self.assertEqual(self.ask().status, 200)
         self.assertIn("other-name", self.front.get("/a").field("cache-status"))
+        self.front.wait_line(r"debug request-step ")
+        self.configure(limits={"flight_wait": "0"}, cache=False)
+        self.assertEqual(self.ask().status, 200)
+        self.assertPassed(self.front.get("/a"))
 
     def test_what_is_warmed_is_asked_for_again(self):
         self.start(warm={"requests": ["/a"]})
@@ -218,10 +222,10 @@ class BadSets(Reloading):
     def test_the_command_prints_what_is_wrong_and_ends_with_1(self):
         self.start()
 
-        def command():
-            return subprocess.run(
-                [binary(), "reload", "--admin", self.front.admin_address, "--token", ADMIN_TOKEN],
-                capture_output=True, text=True, timeout=60, check=False)
+        def command(*where):
+            where = where or ("--admin", self.front.admin_address, "--token", ADMIN_TOKEN)
+            return subprocess.run([binary(), "reload", *where], capture_output=True, text=True,
+                                  timeout=60, check=False)
 
         good = command()
         self.assertEqual(good.returncode, 0, good.stderr)
@@ -231,11 +235,33 @@ class BadSets(Reloading):
         self.assertEqual(bad.returncode, 1)
         self.assertRegex(bad.stderr, r"rules\.yaml:4: routes\[0\]\.ttl: ")
         self.assertIn("stays", bad.stderr)
+        # Where to ask stands in a configuration whose rules are the broken ones.
+        config = json.loads(self.config_file.read_text())
+        config["admin"] = {"listen": self.front.admin_address, "token": ADMIN_TOKEN}
+        there = self.front.directory / "there.yaml"
+        there.write_text(json.dumps(config))
+        self.assertEqual(command("-c", str(there)).stderr, bad.stderr)
+        self.assertEqual(self.health()["last_reload"], "refused")
 
     def test_without_the_token_nothing_is_read(self):
         self.start()
         self.assertEqual(self.front.admin("POST", "/reload", token="wrong").status, 401)
         self.assertEqual(self.generation(), 1)
+
+    def test_what_did_not_change_is_not_named(self):
+        folder = self.directory()
+        (folder / "token").write_text("a token of this test\n")
+        self.start(admin={"listen": "127.0.0.1:0", "token_file": str(folder / "token")},
+                   listen=["127.0.0.1:0", "unix:" + str(folder / "socket"),
+                           {"address": "127.0.0.1:0", "proxy_protocol": True}],
+                   log={"access": str(folder / "access"), "secret_query": ["mine*"]},
+                   store={"memory": "64MB"}, warm={"requests": [
+                       "/a", {"url": "/b", "headers": {"Authorization": "Bearer x"}}]},
+                   upstreams={"api": {"url": self.origin.url, "timeouts": {"connect": "1s"}},
+                              "other": "https://localhost:1/base"},
+                   limits={"connections": 500})
+        warnings = "\n".join(self.ask().json()["warnings"])
+        self.assertNotIn("cannot change", warnings)
 
     def test_what_cannot_change_is_named_and_the_rest_is_taken(self):
         self.start()
@@ -256,7 +282,7 @@ class Signals(Reloading):
         self.start()
         replace(self.rule_file, rules("1h"))
         self.front.process.send_signal(signal.SIGHUP)
-        self.front.wait_line(r"reloaded .*generation 2 is in force")
+        self.front.wait_line(r"reloaded generation=2\b")
         self.assertEqual(self.front.get("/a").cache.ttl, 3600)
 
     def test_many_at_once(self):
@@ -304,7 +330,7 @@ class Watching(Reloading):
         self.start(rules=[str(self.mount / "*.yaml")], **config)
 
     def wait_generation(self, number):
-        self.front.wait_line(r"reloaded .*generation %d is in force" % number)
+        self.front.wait_line(r"reloaded generation=%d\b" % number)
 
     def test_a_config_map_that_is_swapped_again_and_again(self):
         self.mounted()
