@@ -31,8 +31,11 @@ static struct cg_str build(char room[CG_REDIS_KEY_MAX], struct cg_str namespace,
 struct cg_str cg_redis_entry_key(const struct cg_redis *redis, const struct cg_key *key,
                                  char room[CG_REDIS_KEY_MAX])
 {
-    struct cg_str name =
-        key->route < redis->route_count ? redis->route_names[key->route] : CG_STR("-:");
+    struct cg_str name = {NULL, 0};
+    if (key->route < redis->route_count)
+        name = redis->route_names[key->route];
+    if (cg_str_empty(name))
+        name = CG_STR("-:");
     return build(room, redis->namespace, "e:", name, key->id);
 }
 
