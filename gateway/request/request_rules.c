@@ -138,7 +138,7 @@ void cg_request_intend_path(struct cg_request *request)
     const struct cg_ruleset *rules[RULES_MAX];
     size_t count = rules_that_matter(request, rules);
     for (size_t i = 0; i < count; i++) {
-        struct cg_purge_set set = {.cause = request->intent.cause};
+        struct cg_purge_set set = {.cause = CG_PURGE_METHOD};
         cg_purge_of_path(rules[i], &request->plan.path, &request->arena, &set);
         cg_purge_set_join(&request->intent, &set, &request->arena);
     }

@@ -435,7 +435,6 @@ enum cg_step_result cg_request_step_purge_method(struct cg_request *request)
                                CG_STR("PURGE needs the admin token as a Bearer credential"), NULL);
         return CG_CONTINUE;
     }
-    request->intent.cause = CG_PURGE_METHOD;
     cg_request_intend_path(request);
     cg_request_note_purge(request->machine, request->plan.route, &request->intent);
     request->is_write = true;

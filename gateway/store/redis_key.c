@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "cachegate/assert.h"
-#include "gateway/store/redis_journal.h"
 #include "gateway/store/redis_parts.h"
 
 enum { NAMESPACE_MAX = 64, ROUTE_NAME_MAX = 96 };
@@ -32,10 +31,11 @@ static struct cg_str build(char room[CG_REDIS_KEY_MAX], struct cg_str namespace,
 struct cg_str cg_redis_entry_key(const struct cg_redis *redis, const struct cg_key *key,
                                  char room[CG_REDIS_KEY_MAX])
 {
-    struct cg_str name =
-        key->route < redis->route_count && redis->route_texts[key->route] != NULL
-            ? redis->route_names[key->route]
-            : CG_STR("-:");
+    struct cg_str name = {NULL, 0};
+    if (key->route < redis->route_count)
+        name = redis->route_names[key->route];
+    if (cg_str_empty(name))
+        name = CG_STR("-:");
     return build(room, redis->namespace, "e:", name, key->id);
 }
 
@@ -142,12 +142,6 @@ struct cg_token cg_redis_new_token(struct cg_redis_handle *handle)
     memcpy(token.bytes, handle->random + handle->random_used, sizeof(token.bytes));
     handle->random_used += sizeof(token.bytes);
     return token;
-}
-
-struct cg_str cg_redis_process_name(const struct cg_redis *redis, char room[2 * CG_DIGEST_BYTES])
-{
-    return cg_str_of(
-        room, put_hex(room, cg_redis_journal_process(redis->journal), CG_DIGEST_BYTES));
 }
 
 struct cg_str cg_redis_lifetime(const struct cg_redis *redis, char room[24])

@@ -210,8 +210,9 @@ static void report_keys(struct cg_redis_reporter *reporter)
     size_t count = cg_redis_stats_take_keys(reporter->stats, reporter->changes);
     for (size_t i = 0; i < count; i++) {
         const struct cg_redis_key_change *row = &reporter->changes[i];
-        struct cg_str name =
-            row->route < stats->route_count ? stats->route_names[row->route] : CG_STR("-:");
+        bool named =
+            row->route < stats->route_count && !cg_str_empty(stats->route_names[row->route]);
+        struct cg_str name = named ? stats->route_names[row->route] : CG_STR("-:");
         int length = snprintf(field, sizeof(field), "%.*s%llu", CG_STR_ARG(name),
                               (unsigned long long)row->end_s);
         if (length > 0 && (size_t)length < sizeof(field))

@@ -55,7 +55,6 @@ struct worker {
 };
 
 static struct world world;
-static struct cg_route near_route; /* of all resources */
 
 static int64_t read_clock(struct cg_clock *clock)
 {
@@ -82,7 +81,7 @@ static void make_plan(size_t resource, struct cg_arena *arena, struct cg_plan *r
                                  .instances = {instance_of(resource), instance_of(RESOURCES)},
                                  .instance_count = 2};
     ret_plan->key.id[9] = (uint8_t)(1 + resource);
-    ret_plan->key.pushed = near_route.pushed;
+    ret_plan->key.pushed = true; /* counts where the copies are watched */
     (void)cg_path_parse(target, arena, &ret_plan->path, &ret_plan->query);
 }
 
@@ -331,6 +330,7 @@ static void *work(void *owner)
     return NULL;
 }
 
+static struct cg_route near_route;
 static struct cg_ruleset near_ruleset = {.routes = &near_route, .route_count = 1};
 static const struct cg_settings near_settings = {
     .near_bytes = 1 << 20, .tracking_timeout_ms = HORIZON_MS, .ruleset = &near_ruleset};
