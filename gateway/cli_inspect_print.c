@@ -455,8 +455,9 @@ static void print_route_sets(const struct cg_inspection *inspection, const redis
 bool cg_inspect_elements(const struct cg_inspection *inspection, const redisReply *elements)
 {
     if (cg_str_ends_with(inspection->key, CG_STR("{bans}:rules"))) {
-        cg_inspect_line(inspection, "kind", "the routes that gateways keep answers of, as they "
-                                            "define them");
+        cg_inspect_line(inspection, "kind",
+                        "the routes that gateways keep answers of, as they "
+                        "define them");
         print_route_sets(inspection, elements);
         return true;
     }

@@ -19,8 +19,7 @@ void cg_route_set_write(const struct cg_ruleset *ruleset, struct cg_buf *out)
         const struct cg_route *route = &ruleset->routes[i];
         if (route->cache == CG_CACHE_NEVER)
             continue;
-        cg_buf_add_str(out,
-                       cg_str_of((const char *)cg_route_digest(route), CG_ROUTE_SHORT_BYTES));
+        cg_buf_add_str(out, cg_str_of((const char *)cg_route_digest(route), CG_ROUTE_SHORT_BYTES));
         count++;
     }
     if (out->overflowed || count == 0)

@@ -293,7 +293,7 @@ static uint32_t pass_unpurged_hold_ms(struct cg_store *store)
 }
 
 static void pass_announce(struct cg_store *store, const struct cg_ruleset *ruleset,
-                         cg_store_done_fn answer, void *owner)
+                          cg_store_done_fn answer, void *owner)
 {
     struct cg_store *inner = ((struct cg_delays *)store)->inner;
     if (inner->port->announce == NULL)

@@ -256,7 +256,7 @@ static uint32_t near_unpurged_hold_ms(struct cg_store *store)
 }
 
 static void near_announce(struct cg_store *store, const struct cg_ruleset *ruleset,
-                         cg_store_done_fn answer, void *owner)
+                          cg_store_done_fn answer, void *owner)
 {
     struct cg_store *inner = cg_near_handle_of(store)->inner;
     if (inner->port->announce == NULL)

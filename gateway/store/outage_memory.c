@@ -221,7 +221,7 @@ static uint32_t outage_hold_ms(struct cg_store *store)
 }
 
 static void outage_announce(struct cg_store *store, const struct cg_ruleset *ruleset,
-                         cg_store_done_fn answer, void *owner)
+                            cg_store_done_fn answer, void *owner)
 {
     struct cg_store *inner = handle_of(store)->inner;
     if (inner->port->announce == NULL)

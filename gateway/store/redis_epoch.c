@@ -3,10 +3,11 @@
 
 /*
  * KEYS: the epoch, the list of bans, the members (scored by the end of their lease, named by
- * process and record), and what they told of their rules (redis_rules.c). ARGV: mode, a random generation, the record, the lifetime of the keys, how
- * many bans to keep; who asks, until when its lease shall last, how long a lease is, after how long
- * a lapsed member is gone, and within which time another must have been heard to vouch; whether the
- * process starts, whether leases bind; then bans. Times are Redis's own.
+ * process and record), and what they told of their rules (redis_rules.c). ARGV: mode, a random
+ * generation, the record, the lifetime of the keys, how many bans to keep; who asks, until when its
+ * lease shall last, how long a lease is, after how long a lapsed member is gone, and within which
+ * time another must have been heard to vouch; whether the process starts, whether leases bind; then
+ * bans. Times are Redis's own.
  *
  * A new history begins when the record is another one (hello), when nobody vouches, and when
  * somebody is gone: a generation that never was, since a fetch from before may still be stored

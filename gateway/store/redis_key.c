@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "cachegate/assert.h"
+#include "gateway/store/redis_journal.h"
 #include "gateway/store/redis_parts.h"
 
 enum { NAMESPACE_MAX = 64, ROUTE_NAME_MAX = 96 };
@@ -142,6 +143,12 @@ struct cg_token cg_redis_new_token(struct cg_redis_handle *handle)
     memcpy(token.bytes, handle->random + handle->random_used, sizeof(token.bytes));
     handle->random_used += sizeof(token.bytes);
     return token;
+}
+
+struct cg_str cg_redis_process_name(const struct cg_redis *redis, char room[2 * CG_DIGEST_BYTES])
+{
+    return cg_str_of(room,
+                     put_hex(room, cg_redis_journal_process(redis->journal), CG_DIGEST_BYTES));
 }
 
 struct cg_str cg_redis_lifetime(const struct cg_redis *redis, char room[24])

@@ -141,8 +141,7 @@ bool cg_redis_rules_tell(struct cg_redis_handle *handle, bool leaves, bool whole
 {
     struct cg_redis *redis = handle->redis;
     struct cg_redis_words words = {0};
-    char keys[4][CG_REDIS_KEY_MAX], process[2 * CG_DIGEST_BYTES], numbers[2][24],
-        life[24];
+    char keys[4][CG_REDIS_KEY_MAX], process[2 * CG_DIGEST_BYTES], numbers[2][24], life[24];
     struct cg_buf bans, set;
     cg_buf_init(&bans, 256);
     cg_redis_ban_write(&bell, &bans);

@@ -231,7 +231,8 @@ static void on_rules_told(void *owner, size_t index, const redisReply *reply)
     struct cg_redis_handle *handle = owner;
     (void)index;
     handle->rules_told = !cg_redis_is_error(reply);
-    if (!handle->rules_told && reply != NULL && reply->type == REDIS_REPLY_ERROR && is_current(handle))
+    if (!handle->rules_told && reply != NULL && reply->type == REDIS_REPLY_ERROR &&
+        is_current(handle))
         refuse(handle, reply);
 }
 

@@ -2,9 +2,9 @@
  * agreement: the routes that all gateways on one store define alike, and purge alike.
  *
  * A *route set* is what one gateway tells the others of its rules: the short digests
- * (CG_ROUTE_SHORT_BYTES of cg_route_digest) of the routes that it answers from the store, ascending,
- * each once, one behind the other. Where the sets differ, a write through one gateway may leave
- * alone what another one keeps of a route that is not in both (CONSISTENCY row 14). Pure.
+ * (CG_ROUTE_SHORT_BYTES of cg_route_digest) of the routes that it answers from the store,
+ * ascending, each once, one behind the other. Where the sets differ, a write through one gateway
+ * may leave alone what another one keeps of a route that is not in both (CONSISTENCY row 14). Pure.
  */
 #ifndef CACHEGATE_AGREEMENT_H
 #define CACHEGATE_AGREEMENT_H

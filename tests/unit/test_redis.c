@@ -102,7 +102,8 @@ Test(redis, keys_are_readable_and_all_of_them_expire)
         "test:v:00000000000000000000000000000001",
         "test:{bans}:epoch",
         "test:{bans}:list",
-        "test:{bans}:members", "test:{bans}:rules",
+        "test:{bans}:members",
+        "test:{bans}:rules",
     };
     char text[256];
     fill(here, 1, CG_STR("entry"), 60000);
