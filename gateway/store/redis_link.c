@@ -206,19 +206,9 @@ static bool take_reply(struct cg_redis_link *link, const redisReply *reply)
 }
 
 /* Answers may turn the loop (tests do) and so end this connection or read on. */
-static void on_readable(h2o_socket_t *socket, const char *error)
+static void take_replies(struct cg_redis_link *link)
 {
-    struct cg_redis_link *link = socket->data;
     unsigned incarnation = link->incarnation;
-    if (error != NULL) {
-        drop(link, "the server closed the connection");
-        return;
-    }
-    if (socket->input->size == 0)
-        return;
-    link->heard_ms = cg_clock_monotonic_ms();
-    cg_redis_reader_feed(&link->reader, socket->input->bytes, socket->input->size);
-    h2o_buffer_consume(&socket->input, socket->input->size);
     while (link->incarnation == incarnation && link->open) {
         redisReply *reply;
         bool good = cg_redis_reader_next(&link->reader, &reply);
@@ -231,6 +221,26 @@ static void on_readable(h2o_socket_t *socket, const char *error)
             drop(link, "what the server says is no reply of Redis, or far too long");
             return;
         }
+    }
+}
+
+static void on_readable(h2o_socket_t *socket, const char *error)
+{
+    struct cg_redis_link *link = socket->data;
+    unsigned incarnation = link->incarnation;
+    if (error != NULL) {
+        drop(link, "the server closed the connection");
+        return;
+    }
+    if (socket->input->size > 0)
+        link->heard_ms = cg_clock_monotonic_ms();
+    while (link->incarnation == incarnation && link->open && socket->input->size > 0) {
+        size_t length = cg_redis_reader_wants(&link->reader);
+        if (length > socket->input->size)
+            length = socket->input->size;
+        cg_redis_reader_feed(&link->reader, socket->input->bytes, length);
+        h2o_buffer_consume(&socket->input, length);
+        take_replies(link);
     }
 }
 

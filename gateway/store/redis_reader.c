@@ -4,6 +4,8 @@
 
 #include "cachegate/assert.h"
 
+enum { PIECE_BYTES = 4096 };
+
 /* hiredis takes NULL for "out of memory", and ends. */
 static void *create_array(const redisReadTask *task, int elements)
 {
@@ -31,6 +33,11 @@ void cg_redis_reader_fini(struct cg_redis_reader *reader)
     if (reader->reader != NULL)
         redisReaderFree(reader->reader);
     reader->reader = NULL;
+}
+
+size_t cg_redis_reader_wants(const struct cg_redis_reader *reader)
+{
+    return reader->bytes > PIECE_BYTES ? reader->bytes : PIECE_BYTES;
 }
 
 void cg_redis_reader_feed(struct cg_redis_reader *reader, const char *bytes, size_t length)

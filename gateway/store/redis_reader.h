@@ -33,6 +33,12 @@ struct cg_redis_reader {
 void cg_redis_reader_init(struct cg_redis_reader *reader, size_t bytes_max);
 /* May be called twice, and on a zeroed one. */
 void cg_redis_reader_fini(struct cg_redis_reader *reader);
+/*
+ * How much to feed at once. hiredis moves all that it has yet to read to the front after each
+ * kilobyte that it has read, so what holds many replies is fed piece by piece; the pieces of one
+ * long reply double.
+ */
+size_t cg_redis_reader_wants(const struct cg_redis_reader *reader);
 void cg_redis_reader_feed(struct cg_redis_reader *reader, const char *bytes, size_t length);
 /* False: what came is no reply, or is over the bounds. True and NULL: it is not there yet. The
  * caller frees it (freeReplyObject). */
