@@ -102,6 +102,18 @@ bool cg_str_to_u64(struct cg_str s, uint64_t max, uint64_t *ret_value)
     return true;
 }
 
+size_t cg_decimal_print(uint64_t value, char room[CG_DECIMAL_MAX])
+{
+    char digits[CG_DECIMAL_MAX];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    memcpy(room, digits + at, sizeof digits - at);
+    return sizeof digits - at;
+}
+
 int cg_hex_digit(char c)
 {
     if (cg_is_digit(c))

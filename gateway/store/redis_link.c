@@ -30,13 +30,6 @@ struct cg_redis_command {
 static void drop(struct cg_redis_link *link, const char *why);
 static void on_retry(void *owner);
 
-void cg_redis_words_add(struct cg_redis_words *words, struct cg_str word)
-{
-    CG_ASSERT(words->count < CG_REDIS_WORDS_MAX);
-    words->items[words->count] = word.bytes == NULL ? "" : word.bytes;
-    words->lengths[words->count++] = word.length;
-}
-
 /* ---- sending ---- */
 
 static void on_flush(void *owner);
@@ -127,18 +120,21 @@ void cg_redis_link_leave(struct cg_redis_link *link)
         cg_timer_arm(link->clock, &link->flush, 0);
 }
 
-bool cg_redis_link_send_text(struct cg_redis_link *link, struct cg_str text,
-                             cg_redis_reply_fn answer, void *owner, size_t index)
+static bool has_room(const struct cg_redis_link *link, size_t bytes)
 {
-    if (!link->open || link->count >= CG_REDIS_COMMANDS_MAX ||
-        text.length > WAITING_BYTES_MAX - link->waiting.length)
-        return false;
+    return link->open && link->count < CG_REDIS_COMMANDS_MAX &&
+           bytes <= WAITING_BYTES_MAX - link->waiting.length;
+}
+
+/* Its text is among the waiting bytes. */
+static void append_command(struct cg_redis_link *link, cg_redis_reply_fn answer, void *owner,
+                           size_t index)
+{
     int64_t now_ms = cg_clock_monotonic_ms();
     struct cg_redis_command *command = malloc(sizeof(*command));
-    CG_ASSERT(command != NULL);
+    CG_ASSERT(command != NULL && !link->waiting.overflowed);
     *command = (struct cg_redis_command){
         .answer = answer, .owner = owner, .index = index, .sent_ms = now_ms};
-    cg_buf_add_str(&link->waiting, text);
     *link->last = command;
     link->last = &command->next;
     link->count++;
@@ -147,22 +143,26 @@ bool cg_redis_link_send_text(struct cg_redis_link *link, struct cg_str text,
         arm_deadline(link, now_ms, now_ms + link->timeout_ms);
     }
     cg_redis_link_leave(link);
+}
+
+bool cg_redis_link_send_text(struct cg_redis_link *link, struct cg_str text,
+                             cg_redis_reply_fn answer, void *owner, size_t index)
+{
+    if (!has_room(link, text.length))
+        return false;
+    cg_buf_add_str(&link->waiting, text);
+    append_command(link, answer, owner, index);
     return true;
 }
 
 bool cg_redis_link_send(struct cg_redis_link *link, const struct cg_redis_words *words,
                         cg_redis_reply_fn answer, void *owner, size_t index)
 {
-    char *text = NULL;
-    if (!link->open)
+    if (!has_room(link, cg_redis_words_length(words)))
         return false;
-    struct cg_redis_words copy = *words; /* hiredis takes its arrays without const */
-    int length = redisFormatCommandArgv(&text, (int)copy.count, copy.items, copy.lengths);
-    CG_ASSERT(length > 0);
-    bool sent =
-        cg_redis_link_send_text(link, cg_str_of(text, (size_t)length), answer, owner, index);
-    redisFreeCommand(text);
-    return sent;
+    cg_redis_words_spell(words, &link->waiting);
+    append_command(link, answer, owner, index);
+    return true;
 }
 
 /* ---- receiving ---- */

@@ -32,6 +32,8 @@ void cg_buf_add_char(struct cg_buf *buf, char c);
 void cg_buf_add_text(struct cg_buf *buf, const char *text);
 void cg_buf_printf(struct cg_buf *buf, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* In digits. */
+void cg_buf_add_decimal(struct cg_buf *buf, uint64_t value);
 void cg_buf_add_u8(struct cg_buf *buf, uint8_t value);
 /* Little-endian. */
 void cg_buf_add_u32(struct cg_buf *buf, uint32_t value);
