@@ -124,5 +124,7 @@ struct cg_token cg_redis_new_token(struct cg_redis_handle *handle)
 
 struct cg_str cg_redis_number(uint64_t number, char room[24])
 {
-    return cg_str_of(room, cg_decimal_print(number, room));
+    size_t length = cg_decimal_print(number, room);
+    room[length] = '\0';
+    return cg_str_of(room, length);
 }
