@@ -2,14 +2,15 @@
  * cli: the commands of the program, and how they read their arguments.
  *
  * A command gets what stands behind its name and returns the exit status: 0 well, 1 what was asked
- * for went wrong, 2 the command line was not understood.
+ * for went wrong, 2 the command line was not understood, and of `run` 3: it ended as it was told,
+ * but requests that were in flight after drain_timeout were cut.
  */
 #ifndef GATEWAY_CLI_H
 #define GATEWAY_CLI_H
 
 #include "gateway/config/settings_load.h"
 
-enum { CG_CLI_OK = 0, CG_CLI_FAILED = 1, CG_CLI_USAGE = 2 };
+enum { CG_CLI_OK = 0, CG_CLI_FAILED = 1, CG_CLI_USAGE = 2, CG_CLI_CUT = 3 };
 
 int cg_cli_run(int argc, char **argv);
 int cg_cli_check(int argc, char **argv);
@@ -17,7 +18,11 @@ int cg_cli_explain(int argc, char **argv);
 int cg_cli_stats(int argc, char **argv);
 int cg_cli_health(int argc, char **argv);
 int cg_cli_purge(int argc, char **argv);
+int cg_cli_refresh(int argc, char **argv);
 int cg_cli_flush(int argc, char **argv);
+int cg_cli_drain(int argc, char **argv);
+int cg_cli_wait(int argc, char **argv);
+int cg_cli_healthcheck(int argc, char **argv);
 int cg_cli_inspect(int argc, char **argv);
 int cg_cli_reference(int argc, char **argv);
 int cg_cli_help(int argc, char **argv);

@@ -1,130 +1,27 @@
 #include "gateway/cli.h"
-#include "gateway/config/address.h"
+#include "gateway/cli_exchange.h"
 
-#include <errno.h>
 #include <jansson.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-/* stats, health, purge, flush: one HTTP/1.0 exchange with the admin API. */
+/* stats, health, purge, refresh, flush: one exchange with the admin API, printed. */
 
-enum { ANSWER_BYTES_MAX = 64 << 20, BODY_BYTES_MAX = 1 << 20, TIMEOUT_S = 30 };
+enum { ANSWER_BYTES_MAX = 64 << 20 };
 
 struct call {
-    const char *admin;
-    const char *token;
-    json_t *patterns; /* of a purge; all three owned */
+    struct cg_cli_target target;
+    json_t *patterns; /* of a purge or refresh; all owned */
     json_t *groups;
     json_t *users;
+    json_t *urls; /* of a refresh; NULL otherwise */
+    json_t *headers;
 };
 
-static int complain(const char *about, const char *sentence)
+static int print_answer(const struct cg_cli_target *target, struct cg_str answer)
 {
-    fprintf(stderr, "cachegate: %s: %s\n", about, sentence);
-    return CG_CLI_FAILED;
-}
-
-/* ---- the connection ---- */
-
-static int connect_unix(const struct cg_address *address)
-{
-    struct sockaddr_un name = {.sun_family = AF_UNIX};
-    memcpy(name.sun_path, address->path, strlen(address->path));
-    int peer = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (peer >= 0 && connect(peer, (const struct sockaddr *)&name, sizeof name) == 0)
-        return peer;
-    int error = errno;
-    if (peer >= 0)
-        close(peer);
-    errno = error;
-    return -1;
-}
-
-static int connect_tcp(const struct cg_address *address)
-{
-    char port[8];
-    struct addrinfo *found = NULL;
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    const char *host = address->host[0] == '\0' ? "localhost" : address->host;
-    int peer = -1, error = EHOSTUNREACH;
-    snprintf(port, sizeof port, "%u", (unsigned)address->port);
-    if (getaddrinfo(host, port, &hints, &found) != 0)
-        found = NULL;
-    for (const struct addrinfo *info = found; info != NULL && peer < 0; info = info->ai_next) {
-        peer = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (peer < 0 || connect(peer, info->ai_addr, info->ai_addrlen) == 0)
-            continue;
-        error = errno;
-        close(peer);
-        peer = -1;
-    }
-    if (found != NULL)
-        freeaddrinfo(found);
-    errno = error;
-    return peer;
-}
-
-static bool send_all(int peer, struct cg_str bytes)
-{
-    while (bytes.length > 0) {
-        ssize_t sent = send(peer, bytes.bytes, bytes.length, MSG_NOSIGNAL);
-        if (sent <= 0)
-            return false;
-        bytes = cg_str_skip(bytes, (size_t)sent);
-    }
-    return true;
-}
-
-/* Sends the request and reads the answer to its end. False: errno says why. */
-static bool exchange(const struct cg_address *address, struct cg_str request,
-                     struct cg_buf *ret_answer)
-{
-    struct timeval timeout = {.tv_sec = TIMEOUT_S};
-    char piece[16384];
-    ssize_t length = -1;
-    int peer = address->kind == CG_ADDRESS_UNIX ? connect_unix(address) : connect_tcp(address);
-    if (peer < 0)
-        return false;
-    setsockopt(peer, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-    setsockopt(peer, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
-    if (send_all(peer, request))
-        while ((length = recv(peer, piece, sizeof piece, 0)) > 0)
-            cg_buf_add(ret_answer, piece, (size_t)length);
-    int error = errno;
-    close(peer);
-    errno = error;
-    return length == 0;
-}
-
-/* ---- the answer ---- */
-
-/* "HTTP/1.1 200 OK": 0 when it is no such line. */
-static unsigned status_of(struct cg_str answer)
-{
-    uint64_t status = 0;
-    struct cg_str line = cg_str_sub(answer, 0, cg_str_find(answer, '\n')), version, code;
-    if (!cg_str_split(&line, ' ', &version) || !cg_str_split(&line, ' ', &code) ||
-        !cg_str_starts_with(version, CG_STR("HTTP/")) || !cg_str_to_u64(code, 999, &status))
-        return 0;
-    return (unsigned)status;
-}
-
-static struct cg_str body_of(struct cg_str answer)
-{
-    for (size_t i = 0; i + 4 <= answer.length; i++)
-        if (memcmp(answer.bytes + i, "\r\n\r\n", 4) == 0)
-            return cg_str_skip(answer, i + 4);
-    return cg_str_skip(answer, answer.length);
-}
-
-static int print_answer(const char *admin, struct cg_str answer)
-{
-    unsigned status = status_of(answer);
-    struct cg_str body = body_of(answer);
+    unsigned status = cg_cli_answer_status(answer);
+    struct cg_str body = cg_cli_answer_body(answer);
     if (status >= 200 && status < 300) {
         if (body.length > 0)
             fwrite(body.bytes, 1, body.length, stdout);
@@ -133,10 +30,8 @@ static int print_answer(const char *admin, struct cg_str answer)
     json_t *json = json_loadb(body.bytes, body.length, 0, NULL);
     const char *error = json_string_value(json_object_get(json, "error"));
     const char *remedy = json_string_value(json_object_get(json, "remedy"));
-    if (status == 0)
-        complain(admin, "what answered does not speak HTTP");
-    else if (error == NULL)
-        fprintf(stderr, "cachegate: %s answered %u\n", admin, status);
+    if (error == NULL)
+        fprintf(stderr, "cachegate: %s answered %u\n", target->name, status);
     else
         fprintf(stderr, "cachegate: %s%s%s\n", error, remedy == NULL ? "" : "; ",
                 remedy == NULL ? "" : remedy);
@@ -144,49 +39,21 @@ static int print_answer(const char *admin, struct cg_str answer)
     return CG_CLI_FAILED;
 }
 
-/* ---- the request ---- */
-
-static bool is_field_value(const char *text)
+static int ask(struct call *call, const char *method, const char *path, struct cg_str body)
 {
-    for (; *text != '\0'; text++)
-        if (*text < ' ' || *text == 0x7f)
-            return false;
-    return true;
-}
-
-static int ask(const struct call *call, const char *method, const char *path, struct cg_str body)
-{
-    struct cg_arena arena;
-    struct cg_address address;
-    struct cg_buf request, answer;
-    const char *error;
-    int status;
-    if (call->admin == NULL)
-        return complain("--admin", "which gateway? Give the address of its admin API, or set "
-                                   "CACHEGATE_ADMIN_LISTEN");
-    cg_arena_init(&arena, 1 << 20);
-    if (!cg_address_parse(cg_str_from(call->admin), &arena, &address, &error)) {
-        cg_arena_fini(&arena);
-        return complain(call->admin, error);
-    }
-    cg_buf_init(&request, BODY_BYTES_MAX + 65536);
+    struct cg_buf answer;
+    const char *why;
+    int status = CG_CLI_FAILED;
     cg_buf_init(&answer, ANSWER_BYTES_MAX);
-    cg_buf_printf(&request, "%s %s HTTP/1.0\r\nHost: cachegate\r\nContent-Length: %zu\r\n", method,
-                  path, body.length);
-    if (call->token != NULL && is_field_value(call->token))
-        cg_buf_printf(&request, "Authorization: Bearer %s\r\n", call->token);
-    cg_buf_add_text(&request, "\r\n");
-    cg_buf_add_str(&request, body);
-    if (request.overflowed)
-        status = complain("purge", "too much for one request; ask several times");
-    else if (!exchange(&address, cg_buf_str(&request), &answer))
-        status =
-            complain(call->admin, errno == EAGAIN ? "it did not answer in time" : strerror(errno));
-    else
-        status = print_answer(call->admin, cg_buf_str(&answer));
-    cg_buf_fini(&request);
+    if (cg_cli_target_resolve(&call->target)) {
+        if (cg_cli_exchange(&call->target, method, path, body, CG_CLI_ANSWER_S * 1000, &answer,
+                            &why))
+            status = print_answer(&call->target, cg_buf_str(&answer));
+        else
+            cg_cli_complain(call->target.name, why);
+    }
     cg_buf_fini(&answer);
-    cg_arena_fini(&arena);
+    cg_cli_target_fini(&call->target);
     return status;
 }
 
@@ -222,7 +89,7 @@ static void add_text(struct cg_cli *cli, json_t *list, const char *text)
 {
     if (json_array_append_new(list, json_string(text)) == 0)
         return;
-    complain("purge", "the arguments are not UTF-8");
+    cg_cli_complain("purge", "the arguments are not UTF-8");
     cli->failed = true;
 }
 
@@ -232,7 +99,7 @@ static bool take_purge_argument(struct cg_cli *cli, struct call *call)
     const char *value;
     if (cg_cli_take_flag(cli, "--group", &value)) {
         if (!add_group(call, value)) {
-            complain("--group", "expected NAME:PLACEHOLDER=VALUE, as in session:id=abc123");
+            cg_cli_complain("--group", "expected NAME:PLACEHOLDER=VALUE, as in session:id=abc123");
             cli->failed = true;
         }
         return true;
@@ -246,22 +113,49 @@ static bool take_purge_argument(struct cg_cli *cli, struct call *call)
             return false;
         value = cg_cli_take(cli);
     }
-    add_text(cli, call->patterns, value);
+    add_text(cli, call->urls != NULL ? call->urls : call->patterns, value);
+    return true;
+}
+
+/* -H 'Name: value' */
+static bool take_refresh_argument(struct cg_cli *cli, struct call *call)
+{
+    const char *value;
+    if (cg_cli_take_flag(cli, "--pattern", &value)) {
+        add_text(cli, call->patterns, value);
+        return true;
+    }
+    if (!cg_cli_take_flag(cli, "-H", &value))
+        return take_purge_argument(cli, call);
+    struct cg_str rest = cg_str_from(value), name;
+    cg_str_split(&rest, ':', &name);
+    char text[128];
+    if (rest.bytes == NULL || name.length >= sizeof text) {
+        cg_cli_complain("-H", "expected 'Name: value'");
+        cli->failed = true;
+        return true;
+    }
+    memcpy(text, name.bytes, name.length);
+    text[name.length] = '\0';
+    rest = cg_str_trim(rest);
+    if (json_object_set_new(call->headers, text, json_stringn(rest.bytes, rest.length)) != 0) {
+        cg_cli_complain("-H", "it is not UTF-8");
+        cli->failed = true;
+    }
     return true;
 }
 
 static bool read_arguments(int argc, char **argv, bool purges, struct call *call)
 {
-    static const char *const flags[] = {"--admin", "--token", "--group", "--user", "--pattern"};
+    static const char *const flags[] = {"--admin", "--token",   "--config", "--group",
+                                        "--user",  "--pattern", "-H"};
     struct cg_cli cli;
     cg_cli_init(&cli, argc, argv);
-    call->admin = getenv("CACHEGATE_ADMIN_LISTEN");
-    call->token = getenv("CACHEGATE_ADMIN_TOKEN");
     while (cg_cli_more(&cli))
-        if (!cg_cli_take_flag(&cli, "--admin", &call->admin) &&
-            !cg_cli_take_flag(&cli, "--token", &call->token) &&
-            (!purges || !take_purge_argument(&cli, call)))
-            cg_cli_refuse(&cli, flags, purges ? 5 : 2);
+        if (!cg_cli_target_take(&cli, &call->target) &&
+            (!purges || !(call->urls != NULL ? take_refresh_argument(&cli, call)
+                                             : take_purge_argument(&cli, call))))
+            cg_cli_refuse(&cli, flags, !purges ? 3 : call->urls == NULL ? 6 : 7);
     return !cli.failed;
 }
 
@@ -288,23 +182,48 @@ int cg_cli_flush(int argc, char **argv)
     return ask_simply(argc, argv, "DELETE", "/cache/flush");
 }
 
+/* Takes the lists. */
+static int ask_with_lists(struct call *call, bool well, const char *path, const char *empty_remedy)
+{
+    bool refreshes = call->urls != NULL;
+    bool empty = json_array_size(call->patterns) + json_array_size(call->groups) +
+                     json_array_size(call->users) + json_array_size(call->urls) ==
+                 0;
+    json_t *body = json_pack("{s:o, s:o, s:o}", "patterns", call->patterns, "groups", call->groups,
+                             "users", call->users);
+    if (refreshes && body != NULL &&
+        json_object_update_new(
+            body, json_pack("{s:o, s:o}", "urls", call->urls, "headers", call->headers)) != 0)
+        well = false;
+    char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
+    int status = CG_CLI_USAGE;
+    if (well && empty)
+        cg_cli_complain(refreshes ? "refresh" : "purge", empty_remedy);
+    else if (well && text != NULL)
+        status = ask(call, "POST", path, cg_str_from(text));
+    free(text);
+    json_decref(body);
+    return status;
+}
+
 int cg_cli_purge(int argc, char **argv)
 {
     struct call call = {.patterns = json_array(), .groups = json_array(), .users = json_array()};
     bool well = read_arguments(argc, argv, true, &call);
-    bool empty = json_array_size(call.patterns) + json_array_size(call.groups) +
-                     json_array_size(call.users) ==
-                 0;
-    json_t *body = json_pack("{s:o, s:o, s:o}", "patterns", call.patterns, "groups", call.groups,
-                             "users", call.users);
-    char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
-    int status = CG_CLI_USAGE;
-    if (well && empty)
-        complain("purge", "what? Give patterns, --group NAME:PLACEHOLDER=VALUE or --user NAME; "
+    return ask_with_lists(&call, well, "/cache/purge",
+                          "what? Give patterns, --group NAME:PLACEHOLDER=VALUE or --user NAME; "
                           "`cachegate flush` purges everything");
-    else if (well && text != NULL)
-        status = ask(&call, "POST", "/cache/purge", cg_str_from(text));
-    free(text);
-    json_decref(body);
-    return status;
+}
+
+int cg_cli_refresh(int argc, char **argv)
+{
+    struct call call = {.patterns = json_array(),
+                        .groups = json_array(),
+                        .users = json_array(),
+                        .urls = json_array(),
+                        .headers = json_object()};
+    bool well = read_arguments(argc, argv, true, &call);
+    return ask_with_lists(&call, well, "/cache/refresh",
+                          "what? Give URLs, and with -H 'Name: value' the credentials of the one "
+                          "for whom they are fetched");
 }

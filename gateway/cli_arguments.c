@@ -67,7 +67,7 @@ static void add_set(struct cg_cli *cli, const char *assignment)
     struct cg_str text = cg_str_from(assignment);
     size_t equals = cg_str_find(text, '=');
     if (equals == text.length || equals == 0) {
-        fprintf(stderr, "cachegate: --set takes path=value, as in --set log.requests=on\n");
+        fprintf(stderr, "cachegate: --set takes path=value, as in --set log.access=stdout\n");
         cli->failed = true;
         return;
     }

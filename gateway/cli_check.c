@@ -7,6 +7,22 @@ static const char *plural(size_t count)
     return count == 1 ? "" : "s";
 }
 
+/* What was made of the machine's limits. */
+static void print_machine(const struct cg_settings *settings)
+{
+    const struct cg_cgroup *cgroup = &settings->cgroup;
+    printf("%u thread%s", settings->threads, plural(settings->threads));
+    if (cgroup->cpu_milli > 0)
+        printf(" (quota of %u.%02u processors)", cgroup->cpu_milli / 1000,
+               cgroup->cpu_milli % 1000 / 10);
+    printf(", store.memory %zu MB, store.near %zu MB, limits.request_bodies %zu MB",
+           settings->memory_bytes >> 20, settings->near_bytes >> 20,
+           settings->limits.request_bodies_max >> 20);
+    if (cgroup->memory_bytes > 0)
+        printf(", of a memory limit of %llu MB", (unsigned long long)(cgroup->memory_bytes >> 20));
+    printf("\n");
+}
+
 /* What was understood, in one line; mistakes went to standard error. */
 static void print_summary(const struct cg_settings *settings, bool rules_only)
 {
@@ -22,6 +38,8 @@ static void print_summary(const struct cg_settings *settings, bool rules_only)
                plural(settings->upstream_count), settings->listener_count,
                plural(settings->listener_count));
     printf("\n");
+    if (!rules_only)
+        print_machine(settings);
 }
 
 int cg_cli_check(int argc, char **argv)

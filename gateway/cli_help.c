@@ -1,7 +1,10 @@
 #include "gateway/cli.h"
+
+#include "gateway/base/metric_table.h"
 #include "gateway/config/options.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static const char head[] =
@@ -15,14 +18,24 @@ static const char head[] =
     "  cachegate health  --admin ADDR   whether its store answers\n"
     "  cachegate purge   --admin ADDR PATTERN… [--group NAME:PARAM=VALUE] [--user NAME]\n"
     "                                   makes what is stored under them wrong\n"
+    "  cachegate refresh --admin ADDR URL… [-H 'Name: value'] [--pattern PATTERN]\n"
+    "                                   the same for these URLs, and fetches them again\n"
     "  cachegate flush   --admin ADDR   makes everything that is stored wrong\n"
+    "  cachegate drain   --admin ADDR [--wait]\n"
+    "                                   not ready from now on: clients are told to go elsewhere, "
+    "and\n"
+    "                                   served until SIGTERM\n"
+    "  cachegate wait    --admin ADDR [--timeout 30s]\n"
+    "                                   until the gateway is ready\n"
+    "  cachegate healthcheck --admin ADDR\n"
+    "                                   whether its threads turn and it is ready\n"
     "  cachegate inspect -c FILE KEY    what stands under a key of Redis, told without the secret\n"
-    "  cachegate reference              every option, as a Markdown page\n"
+    "  cachegate reference [--metrics]  every option, or metric, as a Markdown page\n"
     "  cachegate version\n"
     "\n"
     "Flags of run, check, explain and inspect:\n"
     "  -c, --config FILE         The configuration, YAML or JSON.\n"
-    "  --set path=value          Any option with a single value, as in --set log.requests=on.\n";
+    "  --set path=value          Any option with a single value, as in --set log.access=stdout.\n";
 
 static const char tail[] =
     "--listen, --tls-listen, --upstream NAME=URL, --rules and --set may stand several times.\n"
@@ -37,9 +50,10 @@ static const char tail[] =
     "  --value FILE              The value itself instead of a key; - is standard input. Without\n"
     "                            Redis nobody knows whether it was purged.\n"
     "\n"
-    "Flags of stats, health, purge and flush:\n"
+    "Flags of stats, health, purge, refresh and flush:\n"
     "  --admin ADDR              The admin API; else the variable CACHEGATE_ADMIN_LISTEN.\n"
-    "  --token TOKEN             For purge and flush; else the variable CACHEGATE_ADMIN_TOKEN.\n"
+    "  --token TOKEN             For what changes anything; else the variable "
+    "CACHEGATE_ADMIN_TOKEN.\n"
     "\n"
     "ADDR is host:port, [v6]:port, :port or unix:/path. conf/REFERENCE.md has every option,\n"
     "rules/README.md the rule language.\n";
@@ -67,11 +81,15 @@ int cg_cli_help(int argc, char **argv)
 
 int cg_cli_reference(int argc, char **argv)
 {
-    if (refuse_arguments(argc, argv) != CG_CLI_OK)
+    bool of_metrics = argc == 1 && strcmp(argv[0], "--metrics") == 0;
+    if (!of_metrics && refuse_arguments(argc, argv) != CG_CLI_OK)
         return CG_CLI_USAGE;
     struct cg_buf out;
     cg_buf_init(&out, 1 << 20);
-    cg_reference_print(&out);
+    if (of_metrics)
+        cg_metric_table_print(&out);
+    else
+        cg_reference_print(&out);
     cg_cli_print(&out, STDOUT_FILENO);
     return CG_CLI_OK;
 }

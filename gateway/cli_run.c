@@ -1,5 +1,6 @@
 #include "cachegate/assert.h"
 #include "gateway/admin/admin.h"
+#include "gateway/base/access_log.h"
 #include "gateway/base/log.h"
 #include "gateway/cli.h"
 #include "gateway/front/server.h"
@@ -10,6 +11,7 @@
 #include "gateway/store/redis_near.h"
 #include "gateway/upstream/origin.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <openssl/rand.h>
 #include <pthread.h>
@@ -18,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* All that a running gateway consists of, in the order in which it is made. */
@@ -107,6 +110,21 @@ static bool is_warm(void *owner)
     return cg_server_is_warm(((struct gateway *)owner)->server);
 }
 
+static bool fetch(void *owner, struct cg_warm_order *order)
+{
+    return cg_server_fetch(((struct gateway *)owner)->server, order);
+}
+
+static void leave(void *owner)
+{
+    cg_server_leave(((struct gateway *)owner)->server);
+}
+
+static size_t count_connections(void *owner)
+{
+    return cg_server_connections(((struct gateway *)owner)->server);
+}
+
 static unsigned count_loops_alive(void *owner, uint32_t within_ms)
 {
     const struct gateway *gateway = owner;
@@ -160,7 +178,10 @@ static bool start(struct gateway *gateway, const struct cg_settings *settings)
 {
     char *error = NULL;
     gateway->settings = settings;
-    gateway->book = cg_book_create(settings->ruleset->route_count);
+    gateway->book = cg_book_create(settings->upstream_count);
+    if (strcmp(settings->log_access, "off") != 0 &&
+        !cg_access_log_open(settings->log_access, &error))
+        return fail("access-log", error);
     if (!make_store(gateway, settings, &error))
         return fail("redis", error);
     if (gateway->redis != NULL)
@@ -189,17 +210,25 @@ static bool start(struct gateway *gateway, const struct cg_settings *settings)
         .threads = count_threads,
         .loops_alive = count_loops_alive,
         .is_warm = is_warm,
+        .leave = leave,
+        .connections = count_connections,
+        .fetch = fetch,
     };
     gateway->admin = cg_admin_start(&world, &error);
     return gateway->admin != NULL || fail("admin", error);
 }
 
-/* The reverse of start; takes a gateway of which only a part was made. */
-static void end(struct gateway *gateway)
+/*
+ * The reverse of start; takes a gateway of which only a part was made. Returns how many requests
+ * were cut.
+ */
+static size_t end(struct gateway *gateway)
 {
+    size_t cut = 0;
     gateway->admin = cg_admin_stop(gateway->admin); /* it looks at the server */
     if (gateway->server != NULL)
-        gateway->server = cg_server_stop(gateway->server);
+        gateway->server = cg_server_stop(gateway->server, &cut);
+    cg_access_log_close();
     if (gateway->upstreams != NULL)
         gateway->upstreams = cg_upstreams_destroy(gateway->upstreams);
     gateway->memory = cg_memory_destroy(gateway->memory);
@@ -207,19 +236,24 @@ static void end(struct gateway *gateway)
     gateway->near = cg_redis_near_destroy(gateway->near);
     gateway->redis = cg_redis_destroy(gateway->redis);
     gateway->book = cg_book_destroy(gateway->book);
+    return cut;
 }
 
 static void log_ready(const struct gateway *gateway)
 {
-    char threads[16];
+    char threads[16], memory[32] = "none";
+    uint64_t limit = gateway->settings->cgroup.memory_bytes;
     snprintf(threads, sizeof threads, "%u", cg_server_threads(gateway->server));
+    if (limit > 0)
+        snprintf(memory, sizeof memory, "%lluMB", (unsigned long long)(limit >> 20));
     struct cg_log_pair pairs[] = {
         {"listen", cg_str_from(cg_server_addresses(gateway->server))},
         {"threads", cg_str_from(threads)},
+        {"memory_limit", cg_str_from(memory)},
         {"version", CG_STR(CACHEGATE_VERSION)},
         {"admin", cg_str_from(gateway->admin == NULL ? "" : cg_admin_address(gateway->admin))},
     };
-    cg_log_pairs(CG_LOG_NOTICE, "ready", pairs, gateway->admin == NULL ? 3 : 4);
+    cg_log_pairs(CG_LOG_NOTICE, "ready", pairs, gateway->admin == NULL ? 4 : 5);
 }
 
 /* ---- signals ---- */
@@ -244,6 +278,8 @@ static void wait_for_end(const sigset_t *signals, const atomic_bool *over)
         if (atomic_load(over) || (result == 0 && number != SIGHUP))
             return;
         if (result == 0)
+            cg_access_log_reopen();
+        if (result == 0)
             cg_log(CG_LOG_WARN, "reload",
                    "reloading is not supported yet; restart to change settings");
     }
@@ -265,15 +301,26 @@ static void *exit_at_next_signal(void *argument)
     _exit(CG_CLI_FAILED);
 }
 
+/* Clients go on to come until everybody has heard that this gateway leaves. */
+static void accept_on(uint32_t for_ms)
+{
+    struct timespec left = {.tv_sec = for_ms / 1000, .tv_nsec = for_ms % 1000 * 1000000L};
+    while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
+        ;
+}
+
 static void drain(struct gateway *gateway, const sigset_t *signals)
 {
     pthread_t thread;
     struct impatience impatience = {.signals = signals};
     if (gateway->admin != NULL)
         cg_admin_set_ready(gateway->admin, false);
-    cg_log(CG_LOG_INFO, "draining", "no new connections; at most %u ms for requests in flight",
-           gateway->settings->drain_timeout_ms);
+    cg_server_leave(gateway->server);
+    cg_log(CG_LOG_INFO, "draining",
+           "new connections for %u ms; then at most %u ms for requests in flight",
+           gateway->settings->drain_accept_ms, gateway->settings->drain_timeout_ms);
     bool watched = pthread_create(&thread, NULL, exit_at_next_signal, &impatience) == 0;
+    accept_on(gateway->settings->drain_accept_ms);
     cg_server_drain(gateway->server, gateway->settings->drain_timeout_ms);
     if (watched) {
         atomic_store(&impatience.over, true);
@@ -299,10 +346,15 @@ static int serve(const struct cg_settings *settings)
         wait_for_end(&signals, &never);
         drain(&gateway, &signals);
     }
-    end(&gateway);
-    if (started)
+    size_t cut = end(&gateway);
+    if (!started)
+        return CG_CLI_FAILED;
+    if (cut > 0)
+        cg_log(CG_LOG_WARN, "stopped", "%zu requests were in flight after drain_timeout, and cut",
+               cut);
+    else
         cg_log(CG_LOG_INFO, "stopped", "all connections are closed");
-    return started ? CG_CLI_OK : CG_CLI_FAILED;
+    return cut > 0 ? CG_CLI_CUT : CG_CLI_OK;
 }
 
 int cg_cli_run(int argc, char **argv)

@@ -1,5 +1,6 @@
 #include "rules/plan_build.h"
 
+#include "cachegate/trace_context.h"
 #include "rules/spelling.h"
 
 static bool is_among(const struct cg_str *names, size_t count, struct cg_str name)
@@ -35,6 +36,7 @@ static bool is_ours(struct cg_str name)
         {"host", 4},          {"content-length", 14}, {"expect", 6},
         {"forwarded", 9},     {"cookie", 6},          {"x-forwarded", 11},
         {"x-forwarded-", 12}, {"proxy", 5},           {"transfer-encoding", 17},
+        {"traceparent", 11},
     };
     return IS_SPELLING_OF(names, name);
 }
@@ -101,15 +103,8 @@ static bool is_conditional(struct cg_str name)
 static bool is_well_known(struct cg_str name)
 {
     static const struct cg_str names[] = {
-        {"accept-encoding", 15},
-        {"via", 3},
-        {"traceparent", 11},
-        {"tracestate", 10},
-        {"x-request-id", 12},
-        {"x-correlation-id", 16},
-        {"b3", 2},
-        {"cache-control", 13},
-        {"pragma", 6},
+        {"accept-encoding", 15},  {"via", 3}, {"tracestate", 10},    {"x-request-id", 12},
+        {"x-correlation-id", 16}, {"b3", 2},  {"cache-control", 13}, {"pragma", 6},
     };
     return IS_AMONG(names, name) || cg_str_starts_with(name, CG_STR("x-b3-"));
 }
@@ -135,10 +130,19 @@ static bool is_only_keyed(const struct cg_plan *plan)
     return plan->kind == CG_PLAN_LOOKUP && plan->route->forward_keyed;
 }
 
+/* W3C Trace Context 3.3: `tracestate` means nothing without the trace it belongs to. */
+static bool continues_trace(const struct cg_fields *fields)
+{
+    struct cg_trace trace;
+    return cg_trace_of_fields(fields, &trace);
+}
+
 static bool is_forwarded(const struct cg_plan *plan, const struct cg_request_facts *facts,
                          struct cg_str name)
 {
     if (is_ours(name) || cg_field_is_hop_by_hop(facts->fields, name))
+        return false;
+    if (cg_str_eq(name, CG_STR("tracestate")) && !continues_trace(facts->fields))
         return false;
     if (overrides_target(name) || (overrides_method(name) && cg_method_is_safe(facts->method)))
         return false;
@@ -187,7 +191,8 @@ struct cg_str cg_forward_authority(const struct cg_plan *plan, const struct cg_r
 }
 
 bool cg_forward_fields(const struct cg_plan *plan, const struct cg_request_facts *facts,
-                       struct cg_str via, struct cg_arena *arena, struct cg_fields *ret_fields)
+                       struct cg_str via, struct cg_str traceparent, struct cg_arena *arena,
+                       struct cg_fields *ret_fields)
 {
     struct cg_fields fields = {0};
     bool added = true;
@@ -203,7 +208,9 @@ bool cg_forward_fields(const struct cg_plan *plan, const struct cg_request_facts
             cg_fields_add(&fields, arena, CG_STR("x-forwarded-proto"), facts->scheme) &&
             cg_fields_add(&fields, arena, CG_STR("x-forwarded-host"),
                           cg_forward_authority(plan, facts, arena)) &&
-            cg_fields_add(&fields, arena, CG_STR("via"), line);
+            cg_fields_add(&fields, arena, CG_STR("via"), line) &&
+            (cg_str_empty(traceparent) ||
+             cg_fields_add(&fields, arena, CG_STR("traceparent"), traceparent));
     if (added)
         *ret_fields = fields;
     return added;

@@ -40,6 +40,7 @@ static void add_path(struct cg_purge_build *build, const struct cg_path *path)
 static void add_own_paths(struct cg_purge_build *build)
 {
     const struct cg_plan *plan = build->plan;
+    build->set->cause = CG_PURGE_DEFAULT;
     if (mode_of(plan) == CG_INVALIDATE_NONE)
         return;
     add_path(build, &plan->path);
@@ -53,6 +54,7 @@ static void add_own_paths(struct cg_purge_build *build)
 static void add_named_paths(struct cg_purge_build *build)
 {
     const struct cg_fields *fields = build->answer->fields;
+    build->set->cause = CG_PURGE_LOCATION;
     if (mode_of(build->plan) != CG_INVALIDATE_DEFAULTS || fields == NULL)
         return;
     for (size_t i = 0; i < fields->count; i++) {
@@ -106,11 +108,13 @@ static void add_tags(struct cg_purge_build *build)
                           build->ruleset->routes[i].upstream == build->plan->upstream);
     if (!known || build->answer->fields == NULL)
         return;
+    build->set->cause = CG_PURGE_GROUPS;
     cg_groups_invalidated(build->facts->method, build->answer->fields, build->arena, &groups);
     for (size_t i = 0; i < groups.count; i++)
         cg_purge_add_tag(build, build->plan->upstream, groups.names[i]);
     if (!groups.overflowed)
         return;
+    build->set->cause = CG_PURGE_WIDENED;
     build->set->widened++;
     build->set->widened_detail = CG_STR("more groups than can be purged by name");
     cg_purge_set_ban(build->set, build->arena, (struct cg_str){NULL, 0}, (struct cg_str){NULL, 0});
@@ -175,7 +179,8 @@ void cg_purge_on_refusal(const struct cg_ruleset *ruleset, const struct cg_plan 
 {
     struct cg_purge_build build = {
         .ruleset = ruleset, .plan = plan, .arena = arena, .named = true, .set = ret_set};
-    *ret_set = (struct cg_purge_set){0};
+    *ret_set =
+        (struct cg_purge_set){.cause = status == 401 ? CG_PURGE_REFUSED_401 : CG_PURGE_REFUSED_403};
     if (plan->kind == CG_PLAN_REFUSE)
         return;
     if (status == 401 && plan->identity.present)

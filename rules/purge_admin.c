@@ -135,6 +135,7 @@ void cg_purge_of_user(const struct cg_ruleset *ruleset, struct cg_str user, stru
     struct cg_purge_build build = build_of(ruleset, arena, set);
     struct cg_identity identity = {.present = true, .user = user};
     if (!ruleset->identity.has_user && ruleset->identity.source_count != 1) {
+        set->cause = CG_PURGE_WIDENED;
         set->widened++;
         set->widened_detail = CG_STR("no identity source is named `user`, so all is purged");
         cg_purge_set_ban(set, arena, (struct cg_str){NULL, 0}, (struct cg_str){NULL, 0});

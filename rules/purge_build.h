@@ -34,6 +34,9 @@ void cg_purge_set_add(struct cg_purge_set *set, struct cg_arena *arena,
                       const struct cg_instance *instance, struct cg_str name, bool named);
 void cg_purge_set_ban(struct cg_purge_set *set, struct cg_arena *arena, struct cg_str pattern,
                       struct cg_str user);
+/* A pattern of the rules, for whoever watches. */
+void cg_purge_set_note_shape(struct cg_purge_set *set, struct cg_arena *arena,
+                             const struct cg_pattern *pattern);
 void cg_purge_add_path(struct cg_purge_build *build, unsigned upstream, const struct cg_path *path);
 void cg_purge_add_user(struct cg_purge_build *build, const struct cg_identity *identity);
 /* The instance and, for shapes with query terms, its lacking twin; an open purge where no reader

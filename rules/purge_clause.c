@@ -86,6 +86,8 @@ static void add_widened(struct cg_purge_build *build, const struct clause_values
     for (unsigned hole = 0; hole < values->pattern->hole_count; hole++)
         if (values->holes[hole].unknown == NULL && values->holes[hole].count == 1)
             known[hole] = values->holes[hole].items[0];
+    build->set->cause = CG_PURGE_WIDENED;
+    cg_purge_set_note_shape(build->set, build->arena, values->pattern);
     cg_purge_add_open(build, values->clause->shape, known, user);
     count_widened(build, values);
 }
@@ -111,6 +113,7 @@ void cg_purge_add_clause(struct cg_purge_build *build, const struct cg_clause *c
     /* Of an unknown user's answers there is only one safe set: everyone's (CONSISTENCY row 23). */
     if (clause->self)
         user = build->plan->identity.user;
+    build->set->cause = CG_PURGE_RULE;
     resolve(build, clause, &values);
     if (values.is_empty)
         return;

@@ -1,5 +1,17 @@
+#include "cachegate/assert.h"
 #include "rules/plan_build.h"
 #include "rules/purge_build.h"
+
+const char *cg_purge_cause_word(enum cg_purge_cause cause)
+{
+    static const char *const words[] = {
+#define CG_PURGE_CAUSE(name, word, sentence) [CG_PURGE_##name] = word,
+#include "cachegate/tables/purge_causes.def"
+#undef CG_PURGE_CAUSE
+    };
+    CG_ASSERT(cause < CG_PURGE_CAUSE_COUNT);
+    return words[cause];
+}
 
 /* Whether an array that doubles whenever it is full is full. */
 static bool is_full(size_t count)
@@ -32,6 +44,7 @@ void cg_purge_set_add(struct cg_purge_set *set, struct cg_arena *arena,
         if (named)
             set->names = grow(arena, set->names, count, sizeof *set->names);
     }
+    set->causes[set->cause]++;
     set->instances[count] = *instance;
     if (named)
         set->names[count] = name;
@@ -47,7 +60,20 @@ void cg_purge_set_ban(struct cg_purge_set *set, struct cg_arena *arena, struct c
             return;
     if (is_full(count))
         set->bans = grow(arena, set->bans, count, sizeof *set->bans);
+    set->causes[set->cause]++;
     set->bans[set->ban_count++] = (struct cg_ban){pattern, user};
+}
+
+void cg_purge_set_note_shape(struct cg_purge_set *set, struct cg_arena *arena,
+                             const struct cg_pattern *pattern)
+{
+    size_t count = set->shape_count;
+    for (size_t i = 0; i < count; i++)
+        if (cg_str_eq(set->shapes[i], pattern->text))
+            return;
+    if (is_full(count))
+        set->shapes = grow(arena, set->shapes, count, sizeof *set->shapes);
+    set->shapes[set->shape_count++] = pattern->text;
 }
 
 /*
@@ -135,6 +161,7 @@ void cg_purge_add_shape(struct cg_purge_build *build, unsigned shape,
                         const struct cg_str values[CG_HOLES_MAX], struct cg_str user)
 {
     const struct cg_shape *row = &build->ruleset->shapes[shape];
+    cg_purge_set_note_shape(build->set, build->arena, row->pattern);
     if (cg_str_empty(user) ? !row->for_everyone : !row->for_self) {
         cg_purge_add_open(build, shape, values, user);
         return;

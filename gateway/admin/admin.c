@@ -4,6 +4,7 @@
 #include "gateway/admin/listen.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
+#include "gateway/net/handover.h"
 #include "gateway/net/lookup.h"
 
 #include <fcntl.h>
@@ -31,14 +32,18 @@ struct cg_admin *cg_admin_start(const struct cg_admin_world *world, char **ret_e
     struct cg_admin *admin = calloc(1, sizeof *admin);
     CG_ASSERT(admin != NULL);
     admin->world = *world;
-    admin->listener = cg_admin_listen(&world->settings->admin, &admin->address, ret_error);
+    admin->listener = cg_admin_listen(&world->settings->admin, world->settings->handover,
+                                      &admin->address, ret_error);
     if (admin->listener < 0) {
         free(admin);
         return NULL;
     }
+    if (world->settings->admin.kind == CG_ADDRESS_UNIX)
+        (void)stat(world->settings->admin.path, &admin->file);
     admin->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     CG_ASSERT(admin->wake >= 0);
     admin->started_ms = cg_clock_monotonic_ms();
+    admin->started_wall_ms = cg_clock_wall_ms();
     CG_ASSERT(pthread_create(&admin->thread, NULL, run, admin) == 0);
     return admin;
 }
@@ -75,6 +80,13 @@ static void on_wake(h2o_socket_t *socket, const char *error)
     h2o_buffer_consume(&socket->input, socket->input->size); /* it only had to end the wait */
 }
 
+static void on_sample_due(void *owner)
+{
+    struct cg_admin *admin = owner;
+    uint32_t wait_ms = cg_history_sample(admin->history, cg_clock_monotonic_ms());
+    cg_timer_arm(admin->clock, &admin->history_timer, wait_ms);
+}
+
 static void set_up(struct cg_admin *admin)
 {
     h2o_config_init(&admin->config);
@@ -94,6 +106,10 @@ static void set_up(struct cg_admin *admin)
     admin->clock = cg_clock_create();
     admin->store = admin->world.store_open(admin->world.owner, &admin->context, admin->clock);
     admin->sheet = cg_book_sheet(admin->world.book);
+    cg_page_make(&admin->page);
+    admin->history = cg_history_create(admin->world.book, admin->started_ms);
+    admin->history_timer = (struct cg_timer){.on_expiry = on_sample_due, .owner = admin};
+    on_sample_due(admin);
 }
 
 static void turn(struct cg_admin *admin, uint32_t wait_ms)
@@ -106,6 +122,7 @@ static void turn(struct cg_admin *admin, uint32_t wait_ms)
 static void tear_down(struct cg_admin *admin, h2o_socket_t *listener, h2o_socket_t *wake)
 {
     int64_t deadline_ms = cg_clock_monotonic_ms() + END_WAIT_MS;
+    cg_timer_disarm(admin->clock, &admin->history_timer);
     h2o_socket_read_stop(listener);
     h2o_socket_close(listener);
     while (admin->operation_count > 0 && cg_clock_monotonic_ms() < deadline_ms)
@@ -133,6 +150,8 @@ static void tear_down(struct cg_admin *admin, h2o_socket_t *listener, h2o_socket
     h2o_config_dispose(&admin->config);
     h2o_evloop_destroy(loop);
     cg_clock_destroy(admin->clock);
+    cg_page_fini(&admin->page);
+    cg_history_destroy(admin->history);
 }
 
 static void *run(void *argument)
@@ -152,7 +171,8 @@ static void *run(void *argument)
         turn(admin, 1000);
     tear_down(admin, listener, wake);
     if (admin->world.settings->admin.kind == CG_ADDRESS_UNIX)
-        unlink(admin->world.settings->admin.path);
+        cg_handover_unlink(admin->world.settings->admin.path, admin->file.st_dev,
+                           admin->file.st_ino);
     return NULL;
 }
 

@@ -15,6 +15,7 @@
 struct st_h2o_context_t;
 
 struct cg_admin;
+struct cg_warm_order;
 
 /* What it sees of the rest of the gateway. All borrowed until cg_admin_stop. */
 struct cg_admin_world {
@@ -30,6 +31,11 @@ struct cg_admin_world {
     unsigned (*loops_alive)(void *owner, uint32_t within_ms);
     /* Whether what is warmed at the start was asked for. */
     bool (*is_warm)(void *owner);
+    /* Traffic is told to go elsewhere, and served on; how many connections have not gone yet. */
+    void (*leave)(void *owner);
+    size_t (*connections)(void *owner);
+    /* Takes a list to be fetched by the traffic's machinery. False: not now, it is the caller's. */
+    bool (*fetch)(void *owner, struct cg_warm_order *order);
 };
 
 /* Binds settings->admin and starts the thread. NULL and a sentence in *ret_error (to be freed). */

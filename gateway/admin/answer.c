@@ -3,6 +3,7 @@
 #include "cachegate/assert.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 static const char *reason_phrase(unsigned status)
 {
@@ -24,6 +25,14 @@ static const char *reason_phrase(unsigned status)
     }
 }
 
+/* `name` is static. */
+static void add_field(h2o_req_t *request, const char *name, struct cg_str value)
+{
+    h2o_iovec_t copy = h2o_strdup(&request->pool, value.bytes, value.length);
+    h2o_add_header_by_str(&request->pool, &request->res.headers, name, strlen(name), 1, NULL,
+                          copy.base, copy.len);
+}
+
 void cg_admin_answer_text(h2o_req_t *request, unsigned status, const char *type, struct cg_str body)
 {
     static h2o_generator_t generator = {NULL, NULL};
@@ -38,8 +47,20 @@ void cg_admin_answer_text(h2o_req_t *request, unsigned status, const char *type,
                    strlen(type));
     h2o_add_header(&request->pool, &request->res.headers, H2O_TOKEN_CACHE_CONTROL, NULL,
                    H2O_STRLIT("no-store"));
+    add_field(request, "x-content-type-options", CG_STR("nosniff"));
     h2o_start_response(request, &generator);
     h2o_send(request, &copy, head || body.length == 0 ? 0 : 1, H2O_SEND_STATE_FINAL);
+}
+
+void cg_admin_answer_page(h2o_req_t *request, const struct cg_page *page)
+{
+    add_field(request, "vary", CG_STR("accept"));
+    add_field(request, "content-security-policy", cg_buf_str(&page->policy));
+    add_field(request, "referrer-policy", CG_STR("no-referrer"));
+    add_field(request, "x-frame-options", CG_STR("DENY"));
+    add_field(request, "cross-origin-opener-policy", CG_STR("same-origin"));
+    add_field(request, "cross-origin-resource-policy", CG_STR("same-origin"));
+    cg_admin_answer_text(request, 200, "text/html; charset=utf-8", cg_buf_str(&page->html));
 }
 
 void cg_admin_answer(h2o_req_t *request, unsigned status, json_t *object)
@@ -78,4 +99,22 @@ json_t *cg_admin_json_text(struct cg_str text)
     cg_buf_fini(&copy);
     CG_ASSERT(json != NULL);
     return json;
+}
+
+json_t *cg_admin_json_name(struct cg_str name)
+{
+    json_t *json = json_stringn(name.length == 0 ? "" : name.bytes, name.length);
+    return json != NULL ? json : cg_admin_json_text(name);
+}
+
+json_t *cg_admin_json_time(int64_t at_ms)
+{
+    char text[40];
+    struct tm parts;
+    time_t seconds = (time_t)(at_ms / 1000);
+    if (gmtime_r(&seconds, &parts) == NULL)
+        return json_null();
+    size_t length = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(text + length, sizeof text - length, ".%03uZ", (unsigned)(at_ms % 1000) % 1000);
+    return json_string(text);
 }

@@ -1,20 +1,9 @@
-#include "gateway/admin/parts.h"
+/* GET /metrics: the text format of Prometheus, version 0.0.4. */
+#include "gateway/admin/exposition_parts.h"
 
-#include "gateway/base/clock.h"
+#include "cachegate/assert.h"
 
-/* The text format of Prometheus, version 0.0.4. */
-
-static void add_head(struct cg_buf *out, const char *name, const char *type, const char *sentence)
-{
-    cg_buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, sentence, name, type);
-}
-
-static void add_one(struct cg_buf *out, const char *name, const char *type, const char *sentence,
-                    uint64_t value)
-{
-    add_head(out, name, type, sentence);
-    cg_buf_printf(out, "%s %llu\n", name, (unsigned long long)value);
-}
+/* ---- samples ---- */
 
 static void add_label(struct cg_buf *out, struct cg_str value)
 {
@@ -29,112 +18,99 @@ static void add_label(struct cg_buf *out, struct cg_str value)
     }
 }
 
-static void add_reasons(struct cg_buf *out, struct cg_book *book)
+/* The name and its labels; `bound` is the one that buckets have besides. */
+static void begin_sample(struct cg_exposition *exposition, const char *suffix,
+                         const struct cg_str *values, const char *bound)
 {
-    add_head(out, "cachegate_reasons_total", "counter", "decisions by their reason");
-    for (unsigned i = 0; i < CG_REASON_COUNT; i++)
-        cg_buf_printf(out, "cachegate_reasons_total{reason=\"%s\"} %llu\n",
-                      cg_reason_word((enum cg_reason)i),
-                      (unsigned long long)cg_book_sum_reason(book, (enum cg_reason)i));
-}
-
-static void add_routes(struct cg_buf *out, const struct cg_admin *admin)
-{
-    static const struct {
-        enum cg_route_metric metric;
-        const char *name;
-        const char *sentence;
-    } rows[] = {
-        {CG_ROUTE_HITS, "cachegate_route_hits_total", "requests answered from the store, by route"},
-        {CG_ROUTE_MISSES, "cachegate_route_misses_total",
-         "cacheable requests that were forwarded, by route"},
-        {CG_ROUTE_SETS, "cachegate_route_sets_total", "answers stored, by route"},
-    };
-    const struct cg_ruleset *ruleset = admin->world.settings->ruleset;
-    for (size_t row = 0; row < sizeof rows / sizeof rows[0]; row++) {
-        add_head(out, rows[row].name, "counter", rows[row].sentence);
-        for (size_t i = 0; i < ruleset->route_count; i++) {
-            /* Names may be equal: the index tells such routes apart. */
-            cg_buf_printf(out, "%s{index=\"%zu\",route=\"", rows[row].name, i);
-            add_label(out, ruleset->routes[i].name);
-            cg_buf_printf(
-                out, "\"} %llu\n",
-                (unsigned long long)cg_book_sum_route(admin->world.book, i, rows[row].metric));
-        }
+    struct cg_buf *out = exposition->out;
+    struct cg_str rest = cg_str_from(exposition->row->labels), label;
+    char open = '{';
+    cg_buf_printf(out, "%s%s", exposition->row->name, suffix);
+    for (size_t i = 0; rest.length > 0 && cg_str_split(&rest, ',', &label); i++) {
+        cg_buf_printf(out, "%c%.*s=\"", open, CG_STR_ARG(label));
+        add_label(out, values[i]);
+        cg_buf_add_char(out, '"');
+        open = ',';
     }
+    if (bound != NULL)
+        cg_buf_printf(out, "%cle=\"%s\"", open, bound);
+    if (bound != NULL || open == ',')
+        cg_buf_add_char(out, '}');
+    cg_buf_add_char(out, ' ');
 }
 
-static void add_servers(struct cg_buf *out, const struct cg_store_health *health)
+void cg_exposition_add(struct cg_exposition *exposition, const struct cg_str *values,
+                       uint64_t value)
 {
-    if (health->server_count == 0)
-        return;
-    add_head(out, "cachegate_store_server_up", "gauge",
-             "whether a server of the store is connected and not left alone");
-    for (size_t i = 0; i < health->server_count; i++) {
-        const struct cg_store_server *server = &health->servers[i];
-        bool up = server->connected && strcmp(server->breaker, "closed") == 0;
-        cg_buf_add_text(out, "cachegate_store_server_up{server=\"");
-        add_label(out, cg_str_from(server->address));
-        cg_buf_printf(out, "\"} %d\n", up);
+    begin_sample(exposition, "", values, NULL);
+    cg_buf_printf(exposition->out, "%llu\n", (unsigned long long)value);
+}
+
+void cg_exposition_add_real(struct cg_exposition *exposition, const struct cg_str *values,
+                            double value)
+{
+    begin_sample(exposition, "", values, NULL);
+    cg_buf_printf(exposition->out, "%.6f\n", value);
+}
+
+void cg_exposition_add_histogram(struct cg_exposition *exposition, struct cg_str value,
+                                 enum cg_timing timing, size_t series)
+{
+    struct cg_buf *out = exposition->out;
+    struct cg_histogram histogram;
+    uint64_t sum = 0;
+    cg_book_histogram(exposition->admin->world.book, timing, series, &histogram);
+    for (size_t i = 0; i < CG_BUCKET_COUNT; i++) {
+        char bound[32] = "+Inf";
+        if (i < CG_BOUND_COUNT)
+            snprintf(bound, sizeof bound, "%g", (double)cg_bounds_us[i] / 1e6);
+        sum += histogram.buckets[i];
+        begin_sample(exposition, "_bucket", &value, bound);
+        cg_buf_printf(out, "%llu\n", (unsigned long long)sum);
     }
+    begin_sample(exposition, "_sum", &value, NULL);
+    cg_buf_printf(out, "%.6f\n", (double)histogram.sum_us / 1e6);
+    begin_sample(exposition, "_count", &value, NULL);
+    cg_buf_printf(out, "%llu\n", (unsigned long long)histogram.count);
 }
 
-static void add_store(struct cg_buf *out, struct cg_store *store)
+/* ---- the page ---- */
+
+static cg_exposition_fn writer_of(enum cg_family family)
 {
-    struct cg_store_stats stats = {0};
-    struct cg_store_health health = {0};
-    store->port->stats(store, &stats);
-    store->port->health(store, &health);
-    add_one(out, "cachegate_store_entries", "gauge", "answers in the store", stats.entries);
-    add_one(out, "cachegate_store_bytes", "gauge", "bytes of the answers in the store",
-            stats.entry_bytes);
-    add_one(out, "cachegate_store_versions", "gauge", "versions in the store", stats.versions);
-    add_one(out, "cachegate_store_evictions_total", "counter", "answers evicted for room",
-            stats.evictions);
-    add_one(out, "cachegate_store_bans", "gauge", "open purges that are still looked at",
-            stats.bans);
-    add_one(out, "cachegate_store_lost_commands_total", "counter",
-            "commands that a server of the store did not answer in time", stats.lost_commands);
-    add_one(out, "cachegate_store_breaker_openings_total", "counter",
-            "times that a server of the store was left alone", stats.breaker_openings);
-    add_one(out, "cachegate_store_up", "gauge", "whether the store answers", health.available);
-    add_servers(out, &health);
-    add_one(out, "cachegate_store_journal", "gauge", "purges that were not delivered yet",
-            health.journal);
-    add_one(out, "cachegate_near_entries", "gauge", "copies of what the store holds",
-            stats.near_entries);
-    add_one(out, "cachegate_near_bytes", "gauge", "bytes that these copies take", stats.near_bytes);
-    if (health.tracking != NULL)
-        add_one(out, "cachegate_tracking_up", "gauge", "whether Redis tells of changes",
-                strcmp(health.tracking, "up") == 0);
-    add_head(out, "cachegate_store_latency_seconds", "gauge", "of a round trip to the store");
-    cg_buf_printf(out, "cachegate_store_latency_seconds %.6f\n", health.latency_ms / 1000);
-    if (stats.fleet == NULL)
-        return;
-    add_one(out, "cachegate_store_memory_bytes", "gauge", "memory that the store's servers use",
-            stats.fleet->memory_bytes);
-    add_one(out, "cachegate_store_memory_max_bytes", "gauge",
-            "memory that they may use; 0 without a bound", stats.fleet->memory_max_bytes);
+    cg_exposition_fn writer = cg_exposition_of_traffic(family);
+    if (writer == NULL)
+        writer = cg_exposition_of_store(family);
+    if (writer == NULL)
+        writer = cg_exposition_of_process(family);
+    CG_ASSERT(writer != NULL);
+    return writer;
+}
+
+static void add_row(struct cg_exposition *exposition)
+{
+    const struct cg_metric_row *row = exposition->row;
+    cg_buf_printf(exposition->out, "# HELP %s %s\n# TYPE %s %s\n", row->name, row->sentence,
+                  row->name, cg_metric_type_word(row->type));
+    if (row->family == CG_FAMILY_NONE)
+        cg_exposition_add(exposition, NULL,
+                          cg_book_sum(exposition->admin->world.book, row->metric));
+    else
+        writer_of(row->family)(exposition);
 }
 
 void cg_admin_metrics(const struct cg_admin_call *call)
 {
     const struct cg_admin *admin = call->admin;
     struct cg_buf out;
+    struct cg_exposition exposition = {.out = &out, .admin = admin};
     cg_buf_init(&out, SIZE_MAX / 2);
-    for (unsigned i = 0; i < CG_METRIC_COUNT; i++)
-        add_one(&out, cg_metric_name((enum cg_metric)i), "counter",
-                cg_metric_sentence((enum cg_metric)i),
-                cg_book_sum(admin->world.book, (enum cg_metric)i));
-    add_reasons(&out, admin->world.book);
-    add_routes(&out, admin);
-    add_store(&out, admin->store);
-    add_one(&out, "cachegate_threads", "gauge", "threads that carry traffic",
-            admin->world.threads(admin->world.owner));
-    add_one(&out, "cachegate_uptime_seconds", "gauge", "seconds since the start",
-            (uint64_t)(cg_clock_monotonic_ms() - admin->started_ms) / 1000);
-    add_head(&out, "cachegate_info", "gauge", "the version, as a label");
-    cg_buf_printf(&out, "cachegate_info{version=\"%s\"} 1\n", CACHEGATE_VERSION);
+    admin->store->port->stats(admin->store, &exposition.stats);
+    admin->store->port->health(admin->store, &exposition.health);
+    for (size_t i = 0; i < cg_metric_row_count(); i++) {
+        exposition.row = cg_metric_row_at(i);
+        add_row(&exposition);
+    }
     cg_admin_answer_text(call->request, 200, "text/plain; version=0.0.4; charset=utf-8",
                          cg_buf_str(&out));
     cg_buf_fini(&out);

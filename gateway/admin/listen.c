@@ -1,6 +1,7 @@
 #include "gateway/admin/listen.h"
 
 #include "cachegate/assert.h"
+#include "gateway/net/handover.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -54,16 +55,21 @@ static bool is_abandoned(const struct sockaddr_un *name)
     return refused;
 }
 
-static int listen_unix(const struct cg_address *address, char **ret_text, char **ret_error)
+static int listen_unix(const struct cg_address *address, bool handover, char **ret_text,
+                       char **ret_error)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     size_t length = strlen(address->path);
     CG_ASSERT(length < sizeof name.sun_path); /* address.c refused longer ones */
     memcpy(name.sun_path, address->path, length);
-    if (is_abandoned(&name))
+    if (!handover && is_abandoned(&name))
         unlink(address->path);
     int listener = open_socket(AF_UNIX);
-    if (listener < 0 || !bind_and_listen(listener, (const struct sockaddr *)&name, sizeof name)) {
+    bool listens =
+        listener >= 0 &&
+        (handover ? cg_handover_listen_unix(listener, address->path, BACKLOG)
+                  : bind_and_listen(listener, (const struct sockaddr *)&name, sizeof name));
+    if (!listens) {
         *ret_error = sentence("cannot listen on unix:%s: %s", address->path, strerror(errno));
         return -1;
     }
@@ -87,19 +93,46 @@ static char *name_of(int listener)
     return sentence("%s:%s", host, port);
 }
 
-static int listen_on(const struct addrinfo *info)
+/* `shared`: another gateway may listen there too, now or later. */
+static int open_tcp(const struct addrinfo *info, bool shared)
 {
     int on = 1, off = 0;
     int listener = open_socket(info->ai_family);
     if (listener < 0)
         return -1;
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (shared)
+        setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     if (info->ai_family == AF_INET6)
         setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    return bind_and_listen(listener, info->ai_addr, info->ai_addrlen) ? listener : -1;
+    return listener;
 }
 
-static int listen_tcp(const struct cg_address *address, char **ret_text, char **ret_error)
+/*
+ * Without a hand-over the address must be free for a socket that shares it with nobody. In one, all
+ * that is asked from now on is asked of this process: its predecessor is told by signals only.
+ */
+static int listen_on(const struct addrinfo *info, bool handover)
+{
+    int alone = handover ? -1 : open_tcp(info, false);
+    if (alone >= 0) {
+        bool free = bind(alone, info->ai_addr, info->ai_addrlen) == 0;
+        int error = errno;
+        close(alone);
+        errno = error;
+        if (!free)
+            return -1;
+    }
+    int listener = open_tcp(info, true);
+    if (listener < 0 || !bind_and_listen(listener, info->ai_addr, info->ai_addrlen))
+        return -1;
+    if (handover)
+        cg_handover_steer(listener, 1);
+    return listener;
+}
+
+static int listen_tcp(const struct cg_address *address, bool handover, char **ret_text,
+                      char **ret_error)
 {
     char port[8];
     struct addrinfo *found = NULL;
@@ -118,7 +151,7 @@ static int listen_tcp(const struct cg_address *address, char **ret_text, char **
         }
         for (const struct addrinfo *info = found; info != NULL && listener < 0;
              info = info->ai_next)
-            listener = listen_on(info);
+            listener = listen_on(info, handover);
         int error = errno;
         freeaddrinfo(found);
         errno = error;
@@ -130,13 +163,14 @@ static int listen_tcp(const struct cg_address *address, char **ret_text, char **
     return listener;
 }
 
-int cg_admin_listen(const struct cg_address *address, char **ret_text, char **ret_error)
+int cg_admin_listen(const struct cg_address *address, bool handover, char **ret_text,
+                    char **ret_error)
 {
     switch (address->kind) {
     case CG_ADDRESS_UNIX:
-        return listen_unix(address, ret_text, ret_error);
+        return listen_unix(address, handover, ret_text, ret_error);
     case CG_ADDRESS_TCP:
-        return listen_tcp(address, ret_text, ret_error);
+        return listen_tcp(address, handover, ret_text, ret_error);
     }
     CG_UNREACHABLE();
 }

@@ -7,8 +7,9 @@
 /*
  * A non-blocking listening socket, or -1 and a sentence in *ret_error (to be freed).
  * *ret_text is the address it got, ports resolved (to be freed). A UNIX socket's file is replaced
- * when nobody listens there any more.
+ * when nobody listens there any more, or in a hand-over (net/handover.h).
  */
-int cg_admin_listen(const struct cg_address *address, char **ret_text, char **ret_error);
+int cg_admin_listen(const struct cg_address *address, bool handover, char **ret_text,
+                    char **ret_error);
 
 #endif

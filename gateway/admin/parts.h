@@ -8,10 +8,13 @@
 #include "cachegate/buf.h"
 #include "cachegate/purge.h"
 #include "gateway/admin/admin.h"
+#include "gateway/admin/history.h"
+#include "gateway/admin/page.h"
 
 #include <h2o.h>
 #include <jansson.h>
 #include <pthread.h>
+#include <sys/stat.h>
 
 enum {
     CG_ADMIN_BODY_BYTES_MAX = 1 << 20,
@@ -26,7 +29,8 @@ struct cg_admin {
     struct cg_admin_world world;
     char *address; /* owned */
     int listener;
-    int wake; /* eventfd: the loop looks at `stopping` */
+    struct stat file; /* of a UNIX socket */
+    int wake;         /* eventfd: the loop looks at `stopping` */
     atomic_bool ready;
     atomic_bool stopping;
     pthread_t thread;
@@ -41,6 +45,10 @@ struct cg_admin {
     size_t connection_count;
     size_t operation_count; /* asked of the store, not answered yet */
     int64_t started_ms;
+    int64_t started_wall_ms;
+    struct cg_history *history; /* owned */
+    struct cg_timer history_timer;
+    struct cg_page page;
 };
 
 /* One request, taken apart. Everything lives as long as `request`'s pool, or in `arena`. */
@@ -48,6 +56,7 @@ struct cg_admin_call {
     struct cg_admin *admin;
     h2o_req_t *request;
     const struct cg_path *path;
+    const struct cg_query *query;
     struct cg_arena *arena; /* ends when the handler returns */
 };
 
@@ -62,6 +71,12 @@ void cg_admin_answer_error(h2o_req_t *request, unsigned status, struct cg_str er
                            struct cg_str remedy);
 /* A JSON text of bytes from anywhere: what is not printable ASCII becomes `?`. */
 json_t *cg_admin_json_text(struct cg_str text);
+/* The same of a name that should be UTF-8: as it is where it is. */
+json_t *cg_admin_json_name(struct cg_str name);
+/* Wall time as RFC 3339 writes it, in UTC. */
+json_t *cg_admin_json_time(int64_t at_ms);
+/* The dashboard, which only browsers get. */
+void cg_admin_answer_page(h2o_req_t *request, const struct cg_page *page);
 
 /* ---- routes.c ---- */
 
@@ -73,12 +88,16 @@ struct cg_admin_handler {
     struct cg_admin *admin;
 };
 
-/* ---- status.c, exposition.c, purge.c: the endpoints ---- */
+/* ---- status.c, lately.c, exposition.c, purge.c: the endpoints ---- */
 
 void cg_admin_stats(const struct cg_admin_call *call);
 void cg_admin_health(const struct cg_admin_call *call);
+void cg_admin_history(const struct cg_admin_call *call);
+void cg_admin_purges(const struct cg_admin_call *call);
+void cg_admin_groups(const struct cg_admin_call *call);
 void cg_admin_livez(const struct cg_admin_call *call);
 void cg_admin_readyz(const struct cg_admin_call *call);
+void cg_admin_drain(const struct cg_admin_call *call);
 void cg_admin_metrics(const struct cg_admin_call *call);
 void cg_admin_flush(const struct cg_admin_call *call);
 void cg_admin_purge_user(const struct cg_admin_call *call);

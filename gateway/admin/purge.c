@@ -1,7 +1,8 @@
-#include "gateway/admin/parts.h"
-
 #include "cachegate/assert.h"
+#include "gateway/admin/refresh.h"
+#include "gateway/base/clock.h"
 #include "gateway/base/log.h"
+#include "gateway/base/recent.h"
 
 #include <stdlib.h>
 
@@ -17,6 +18,8 @@ struct operation {
     struct cg_purge_set set; /* in the arena */
     unsigned pending;
     enum cg_store_result result; /* the first that was not OK */
+    bool refreshes;
+    struct cg_refresh refresh; /* what is fetched afterwards */
 };
 
 /* Lives in the request's pool, and so learns of its end. */
@@ -49,6 +52,7 @@ static void end(struct operation *operation)
     operation->admin->operation_count--;
     if (operation->tie != NULL)
         operation->tie->operation = NULL;
+    cg_warm_order_destroy(operation->refresh.order);
     cg_arena_fini(&operation->arena);
     free(operation);
 }
@@ -81,7 +85,58 @@ static void answer(struct operation *operation)
     json_object_set_new(object, "banned", json_integer((json_int_t)operation->set.ban_count));
     if (operation->set.widened > 0)
         json_object_set_new(object, "widened", cg_admin_json_text(operation->set.widened_detail));
-    cg_admin_answer(operation->request, 200, object);
+    if (operation->refreshes) {
+        const struct cg_refresh *refresh = &operation->refresh;
+        json_object_set_new(object, "fetching", json_integer((json_int_t)refresh->fetched));
+        json_object_set_new(object, "left", json_integer((json_int_t)refresh->left));
+    }
+    cg_admin_answer(operation->request, operation->refreshes ? 202 : 200, object);
+}
+
+/* Only what was acknowledged is fetched anew: before, the old answer could still be found. */
+static bool fetch(struct operation *operation)
+{
+    const struct cg_admin_world *world = &operation->admin->world;
+    struct cg_warm_order *order = operation->refresh.order;
+    if (order == NULL)
+        return true;
+    if (!world->fetch(world->owner, order))
+        return false;
+    operation->refresh.order = NULL;
+    return true;
+}
+
+static void finish(struct operation *operation)
+{
+    bool taken = operation->result == CG_STORE_OK && fetch(operation);
+    if (operation->request == NULL)
+        return;
+    if (taken)
+        answer(operation);
+    else if (operation->result == CG_STORE_OK)
+        cg_admin_answer_error(operation->request, 503,
+                              CG_STR("all was purged, but too much is being fetched already"),
+                              CG_STR("ask again when the log says that the fetches are through"));
+    else
+        cg_admin_answer_error(operation->request, 503, CG_STR("the store did not take the purge"),
+                              CG_STR("try again; GET /cache/health says how the store is"));
+}
+
+/* Into the list of recent purges: what the rules name, never what somebody typed. */
+static void list_purge(const struct operation *operation)
+{
+    const struct cg_purge_set *set = &operation->set;
+    bool flush = set->causes[CG_PURGE_FLUSH] > 0;
+    const struct cg_recent_note note = {
+        .at_ms = cg_now_ms(operation->admin->clock),
+        .cause = cg_purge_cause_word(flush ? CG_PURGE_FLUSH : CG_PURGE_ADMIN),
+        .shapes = set->shapes,
+        .shape_count = set->shape_count,
+        .instances = set->instance_count,
+        .open = set->ban_count,
+        .widened = set->widened > 0,
+    };
+    cg_recent_add(cg_recent_process(), &note);
 }
 
 static void on_done(void *owner, enum cg_store_result result)
@@ -97,14 +152,14 @@ static void on_done(void *owner, enum cg_store_result result)
     if (operation->result == CG_STORE_OK) {
         cg_count(sheet, CG_METRIC_DELETES, operation->set.instance_count);
         cg_count(sheet, CG_METRIC_BANS, operation->set.ban_count);
+        cg_count(sheet, CG_METRIC_WIDENED, operation->set.widened);
+        for (unsigned i = 0; i < CG_PURGE_CAUSE_COUNT; i++)
+            cg_count_purge(sheet, (enum cg_purge_cause)i, operation->set.causes[i]);
+        list_purge(operation);
     } else {
-        cg_count(sheet, CG_METRIC_STORE_ERRORS, 1);
+        cg_count_store_error(sheet, CG_OPERATION_PURGE);
     }
-    if (operation->request != NULL && operation->result == CG_STORE_OK)
-        answer(operation);
-    else if (operation->request != NULL)
-        cg_admin_answer_error(operation->request, 503, CG_STR("the store did not take the purge"),
-                              CG_STR("try again; GET /cache/health says how the store is"));
+    finish(operation);
     end(operation);
 }
 
@@ -157,6 +212,7 @@ void cg_admin_flush(const struct cg_admin_call *call)
     struct operation *operation = begin(call);
     operation->set.bans = CG_ARENA_NEW(&operation->arena, struct cg_ban);
     operation->set.ban_count = 1; /* a flush is the open purge of everything */
+    operation->set.causes[CG_PURGE_FLUSH] = 1;
     start(operation, true);
 }
 
@@ -202,6 +258,15 @@ void cg_admin_purge(const struct cg_admin_call *call)
 
 void cg_admin_refresh(const struct cg_admin_call *call)
 {
-    cg_admin_answer_error(call->request, 501, CG_STR("refresh is not built yet"),
-                          CG_STR("purge instead: the next request fetches anew"));
+    struct operation *operation = begin(call);
+    const char *remedy = "";
+    struct cg_str body = cg_str_of(call->request->entity.base, call->request->entity.len);
+    const char *error =
+        cg_admin_refresh_read(call->admin->world.settings->ruleset, body, &operation->arena,
+                              &operation->set, &operation->refresh, &remedy);
+    operation->refreshes = true;
+    if (error != NULL)
+        refuse(operation, 400, error, remedy);
+    else
+        start(operation, false);
 }

@@ -18,7 +18,7 @@ static void answer_index(const struct cg_admin_call *call);
 
 /* The first that matches path and method answers. */
 static const struct endpoint endpoints[] = {
-    {"GET", "/", {NULL}, false, answer_index, "this list"},
+    {"GET", "/", {NULL}, false, answer_index, "this list; for browsers the dashboard"},
     {"GET", "/cache/stats", {"cache", "stats"}, false, cg_admin_stats, "what was counted"},
     {"GET",
      "/cache/health",
@@ -26,6 +26,24 @@ static const struct endpoint endpoints[] = {
      false,
      cg_admin_health,
      "whether the store answers"},
+    {"GET",
+     "/cache/history",
+     {"cache", "history"},
+     false,
+     cg_admin_history,
+     "how the counters moved; ?step=1 or 30, &after=NUMBER"},
+    {"GET",
+     "/cache/purges",
+     {"cache", "purges"},
+     false,
+     cg_admin_purges,
+     "the last purges and their causes; ?after=NUMBER"},
+    {"GET",
+     "/cache/groups",
+     {"cache", "groups"},
+     false,
+     cg_admin_groups,
+     "the groups of the rules"},
     {"DELETE", "/cache/flush", {"cache", "flush"}, true, cg_admin_flush, "everything"},
     {"POST",
      "/cache/purge",
@@ -33,7 +51,8 @@ static const struct endpoint endpoints[] = {
      true,
      cg_admin_purge,
      "a JSON body with patterns, groups and users"},
-    {"POST", "/cache/refresh", {"cache", "refresh"}, true, cg_admin_refresh, "not built yet"},
+    {"POST", "/cache/refresh", {"cache", "refresh"}, true, cg_admin_refresh,
+     "purges as above, and fetches its urls again"},
     {"DELETE",
      "/cache/user/{identity}",
      {"cache", "user", ""},
@@ -49,6 +68,12 @@ static const struct endpoint endpoints[] = {
     {"GET", "/metrics", {"metrics"}, false, cg_admin_metrics, "for Prometheus"},
     {"GET", "/livez", {"livez"}, false, cg_admin_livez, "whether all threads are turning"},
     {"GET", "/readyz", {"readyz"}, false, cg_admin_readyz, "whether traffic is wanted"},
+    {"POST",
+     "/drain",
+     {"drain"},
+     true,
+     cg_admin_drain,
+     "not ready from now on; clients are told to go, and served on"},
 };
 
 enum { ENDPOINTS = sizeof endpoints / sizeof endpoints[0] };
@@ -172,7 +197,7 @@ int cg_admin_on_request(h2o_handler_t *handler, h2o_req_t *request)
     struct cg_path path;
     struct cg_query query;
     struct cg_str target = cg_str_of(request->input.path.base, request->input.path.len);
-    struct cg_admin_call call = {own->admin, request, &path, &arena};
+    struct cg_admin_call call = {own->admin, request, &path, &query, &arena};
     cg_arena_init(&arena, CG_ADMIN_ARENA_BYTES);
     if (cg_path_parse(target, &arena, &path, &query) != CG_PATH_OK)
         cg_admin_answer_error(request, 400, CG_STR("the path cannot be understood"),
@@ -183,9 +208,24 @@ int cg_admin_on_request(h2o_handler_t *handler, h2o_req_t *request)
     return 0;
 }
 
+static bool is_browser(const h2o_req_t *request)
+{
+    ssize_t at = -1;
+    while ((at = h2o_find_header(&request->headers, H2O_TOKEN_ACCEPT, at)) >= 0) {
+        h2o_iovec_t value = request->headers.entries[at].value;
+        if (cg_page_is_wanted(cg_str_of(value.base, value.len)))
+            return true;
+    }
+    return false;
+}
+
 static void answer_index(const struct cg_admin_call *call)
 {
     struct cg_buf body;
+    if (is_browser(call->request)) {
+        cg_admin_answer_page(call->request, &call->admin->page);
+        return;
+    }
     cg_buf_init(&body, 1 << 16);
     cg_buf_printf(&body, "cachegate %s: admin API\n\n", CACHEGATE_VERSION);
     for (size_t i = 0; i < ENDPOINTS; i++)

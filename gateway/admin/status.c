@@ -65,14 +65,14 @@ static json_t *list_routes(const struct cg_admin *admin, const struct cg_store_f
     json_t *routes = json_array();
     for (size_t i = 0; i < ruleset->route_count; i++) {
         const struct cg_route *route = &ruleset->routes[i];
-        uint64_t hits = cg_book_sum_route(book, i, CG_ROUTE_HITS);
-        uint64_t misses = cg_book_sum_route(book, i, CG_ROUTE_MISSES);
+        size_t slot = cg_book_route_slot(book, route->name);
+        uint64_t hits = cg_book_sum_route(book, slot, CG_ROUTE_HITS);
+        uint64_t misses = cg_book_sum_route(book, slot, CG_ROUTE_MISSES);
         json_t *object = json_object();
-        json_t *name = json_stringn(route->name.bytes, route->name.length);
-        json_object_set_new(object, "name", name != NULL ? name : cg_admin_json_text(route->name));
+        json_object_set_new(object, "name", cg_admin_json_name(route->name));
         set_count(object, "hits", hits);
         set_count(object, "misses", misses);
-        set_count(object, "sets", cg_book_sum_route(book, i, CG_ROUTE_SETS));
+        set_count(object, "sets", cg_book_sum_route(book, slot, CG_ROUTE_SETS));
         json_object_set_new(object, "hit_rate", hit_rate(hits, misses));
         if (fleet != NULL && i < fleet->route_count)
             set_count(object, "keys", fleet->route_keys[i]);
@@ -105,6 +105,45 @@ static json_t *describe_near(struct cg_book *book, const struct cg_store_stats *
     return object;
 }
 
+/* In milliseconds; linear within the bucket. */
+static json_t *quantile(const struct cg_histogram *histogram, double q)
+{
+    double rest = (double)histogram->count * q, low = 0;
+    if (histogram->count == 0)
+        return json_null();
+    for (size_t i = 0; i < CG_BOUND_COUNT; i++) {
+        double inside = (double)histogram->buckets[i], high = (double)cg_bounds_us[i];
+        if (inside > 0 && rest <= inside)
+            return json_real((low + (high - low) * rest / inside) / 1000);
+        rest -= inside;
+        low = high;
+    }
+    return json_real(low / 1000); /* at least */
+}
+
+/* Since the start. */
+static json_t *list_upstreams(const struct cg_admin *admin)
+{
+    const struct cg_settings *settings = admin->world.settings;
+    json_t *upstreams = json_array();
+    for (size_t i = 0; i < settings->upstream_count; i++) {
+        struct cg_histogram histogram;
+        uint64_t errors = 0;
+        json_t *object = json_object();
+        cg_book_histogram(admin->world.book, CG_TIMING_UPSTREAM, i, &histogram);
+        for (unsigned error = 0; error < CG_UPSTREAM_ERRORS_MAX; error++)
+            errors += cg_book_sum_upstream_errors(admin->world.book, i, error);
+        json_object_set_new(object, "name",
+                            cg_admin_json_name(cg_str_from(settings->upstreams[i].name)));
+        set_count(object, "answers", histogram.count);
+        set_count(object, "errors", errors);
+        json_object_set_new(object, "median_ms", quantile(&histogram, 0.5));
+        json_object_set_new(object, "p99_ms", quantile(&histogram, 0.99));
+        json_array_append_new(upstreams, object);
+    }
+    return upstreams;
+}
+
 void cg_admin_stats(const struct cg_admin_call *call)
 {
     const struct cg_admin *admin = call->admin;
@@ -120,6 +159,11 @@ void cg_admin_stats(const struct cg_admin_call *call)
     set_count(object, "bans", cg_book_sum(book, CG_METRIC_BANS));
     set_count(object, "widened", cg_book_sum(book, CG_METRIC_WIDENED));
     set_count(object, "upstream_requests", cg_book_sum(book, CG_METRIC_UPSTREAM_REQUESTS));
+    set_count(object, "upstream_errors", cg_book_sum(book, CG_METRIC_UPSTREAM_ERRORS));
+    set_count(object, "store_errors", cg_book_sum(book, CG_METRIC_STORE_ERRORS));
+    set_count(object, "collapsed", cg_book_sum(book, CG_METRIC_COLLAPSED));
+    set_count(object, "refused", cg_book_sum(book, CG_METRIC_REFUSED));
+    set_count(object, "evictions", store.evictions);
     set_count(object, "uptime_s", (uint64_t)(cg_clock_monotonic_ms() - admin->started_ms) / 1000);
     json_object_set_new(object, "version", json_string(CACHEGATE_VERSION));
     json_object_set_new(object, "reasons", list_reasons(admin));
@@ -127,6 +171,7 @@ void cg_admin_stats(const struct cg_admin_call *call)
         json_object_set_new(object, "fleet", describe_fleet(store.fleet));
     if (admin->world.settings->redis_url != NULL)
         json_object_set_new(object, "near", describe_near(book, &store));
+    json_object_set_new(object, "upstreams", list_upstreams(admin));
     json_object_set_new(object, "routes", list_routes(admin, store.fleet));
     cg_admin_answer(call->request, 200, object);
 }
@@ -158,6 +203,24 @@ static void set_servers(json_t *object, const struct cg_store_health *health,
         json_object_set_new(object, "memory_max_mb", megabytes(fleet->memory_max_bytes));
 }
 
+static const char *readiness(const struct cg_admin *admin)
+{
+    const struct cg_admin_world *world = &admin->world;
+    if (!atomic_load(&admin->ready))
+        return "starting or draining";
+    return world->settings->warm_ready && !world->is_warm(world->owner) ? "warming" : "ok";
+}
+
+static json_t *describe_configuration(const struct cg_admin *admin)
+{
+    struct cg_config_state config = cg_book_config(admin->world.book);
+    json_t *object = json_object();
+    set_count(object, "generation", config.generation);
+    json_object_set_new(object, "last_reload", json_string(config.successful ? "ok" : "refused"));
+    set_count(object, "since", (uint64_t)(config.changed_ms / 1000));
+    return object;
+}
+
 void cg_admin_health(const struct cg_admin_call *call)
 {
     const struct cg_admin *admin = call->admin;
@@ -169,6 +232,7 @@ void cg_admin_health(const struct cg_admin_call *call)
     json_object_set_new(object, "status", json_string(health.available ? "ok" : "degraded"));
     if (!health.available && health.why != NULL)
         json_object_set_new(object, "why", json_string(health.why));
+    json_object_set_new(object, "ready", json_string(readiness(admin)));
     json_object_set_new(object, "backend", json_string(health.backend));
     json_object_set_new(object, "latency_ms", json_real(health.latency_ms));
     json_object_set_new(object, "breaker", json_string(health.breaker));
@@ -176,6 +240,7 @@ void cg_admin_health(const struct cg_admin_call *call)
     if (health.tracking != NULL)
         json_object_set_new(object, "tracking", json_string(health.tracking));
     set_servers(object, &health, store.fleet);
+    json_object_set_new(object, "configuration", describe_configuration(admin));
     set_counts(object, admin, &store);
     cg_admin_answer(call->request, 200, object); /* degraded is no failure: requests are served */
 }
@@ -194,13 +259,8 @@ void cg_admin_livez(const struct cg_admin_call *call)
 
 void cg_admin_readyz(const struct cg_admin_call *call)
 {
-    const struct cg_admin_world *world = &call->admin->world;
-    bool serves = atomic_load(&call->admin->ready);
-    bool ready = serves && (!world->settings->warm_ready || world->is_warm(world->owner));
+    const char *state = readiness(call->admin);
     json_t *object = json_object();
-    json_object_set_new(object, "status",
-                        json_string(ready    ? "ok"
-                                    : serves ? "warming"
-                                             : "starting or draining"));
-    cg_admin_answer(call->request, ready ? 200 : 503, object);
+    json_object_set_new(object, "status", json_string(state));
+    cg_admin_answer(call->request, strcmp(state, "ok") == 0 ? 200 : 503, object);
 }

@@ -61,6 +61,7 @@ bool cg_option_is_scalar(const struct cg_option *option)
     case CG_OPTION_RULES:
     case CG_OPTION_IDENTITY:
     case CG_OPTION_WARM:
+    case CG_OPTION_NAMES:
         return false;
     case CG_OPTION_BOOL:
     case CG_OPTION_NUMBER:
@@ -70,6 +71,7 @@ bool cg_option_is_scalar(const struct cg_option *option)
     case CG_OPTION_TOKEN:
     case CG_OPTION_CHOICE:
     case CG_OPTION_FILE:
+    case CG_OPTION_TARGET:
     case CG_OPTION_SECRET:
     case CG_OPTION_ADDRESS:
     case CG_OPTION_URL:
@@ -89,6 +91,7 @@ const char *cg_option_type_name(enum cg_option_type type)
         [CG_OPTION_TOKEN] = "token",
         [CG_OPTION_CHOICE] = "one of",
         [CG_OPTION_FILE] = "file",
+        [CG_OPTION_TARGET] = "off, stdout or a file",
         [CG_OPTION_SECRET] = "secret text",
         [CG_OPTION_ADDRESS] = "address",
         [CG_OPTION_URL] = "URL",
@@ -97,6 +100,7 @@ const char *cg_option_type_name(enum cg_option_type type)
         [CG_OPTION_RULES] = "files or globs",
         [CG_OPTION_IDENTITY] = "list or map",
         [CG_OPTION_WARM] = "list of URLs or maps",
+        [CG_OPTION_NAMES] = "list of names",
     };
     return names[type];
 }
@@ -226,6 +230,12 @@ static bool is_word_of(const char *words, struct cg_str text)
     return false;
 }
 
+/* What is meant as a switch would become a file of that name. */
+static bool is_switch(struct cg_str text)
+{
+    return is_word_of("on|yes|true|no|false|none|stderr|-", text);
+}
+
 static bool read_text(const struct cg_option *option, const struct cg_node *node,
                       const char *folder, void *member, struct cg_arena *arena,
                       struct cg_problems *problems)
@@ -244,9 +254,17 @@ static bool read_text(const struct cg_option *option, const struct cg_node *node
                        CG_STR_SHOWN(node->text));
         return false;
     }
+    if (option->type == CG_OPTION_TARGET && (cg_str_empty(node->text) || is_switch(node->text))) {
+        cg_problem_add(problems, CG_PROBLEM_ERROR, node,
+                       "expected off, stdout or the name of a file, found '%.*s'",
+                       CG_STR_SHOWN(node->text));
+        return false;
+    }
+    bool is_file = option->type == CG_OPTION_FILE ||
+                   (option->type == CG_OPTION_TARGET && !is_word_of("off|stdout", node->text));
     if (node->text.length > 0)
-        text = option->type == CG_OPTION_FILE ? cg_option_file(node->text, folder, arena)
-                                              : cg_option_text(node->text, arena);
+        text =
+            is_file ? cg_option_file(node->text, folder, arena) : cg_option_text(node->text, arena);
     CG_ASSERT(option->width == sizeof text);
     memcpy(member, &text, sizeof text);
     return true;
@@ -272,6 +290,7 @@ bool cg_option_read(const struct cg_option *option, const struct cg_node *node, 
     case CG_OPTION_TOKEN:
     case CG_OPTION_CHOICE:
     case CG_OPTION_FILE:
+    case CG_OPTION_TARGET:
         return read_text(option, node, folder, member, arena, problems);
     case CG_OPTION_SECRET:
     case CG_OPTION_ADDRESS:
@@ -281,6 +300,7 @@ bool cg_option_read(const struct cg_option *option, const struct cg_node *node, 
     case CG_OPTION_RULES:
     case CG_OPTION_IDENTITY:
     case CG_OPTION_WARM:
+    case CG_OPTION_NAMES:
         break;
     }
     CG_UNREACHABLE();

@@ -27,6 +27,7 @@ enum cg_option_type {
     CG_OPTION_TOKEN, /* RFC 9110 5.6.2 */
     CG_OPTION_CHOICE,
     CG_OPTION_FILE,
+    CG_OPTION_TARGET, /* `off`, `stdout`, or a file */
     CG_OPTION_SECRET, /* never printed */
     CG_OPTION_ADDRESS,
     CG_OPTION_URL,
@@ -35,6 +36,7 @@ enum cg_option_type {
     CG_OPTION_RULES,
     CG_OPTION_IDENTITY,
     CG_OPTION_WARM,
+    CG_OPTION_NAMES,
 };
 
 struct cg_option {

@@ -89,7 +89,8 @@ static const char *placeholder(enum cg_option_type type)
         [CG_OPTION_ADDRESS] = "ADDR",   [CG_OPTION_URL] = "[NAME=]URL",
         [CG_OPTION_LISTENERS] = "ADDR", [CG_OPTION_UPSTREAMS] = "",
         [CG_OPTION_RULES] = "FILE",     [CG_OPTION_IDENTITY] = "",
-        [CG_OPTION_WARM] = "",
+        [CG_OPTION_WARM] = "",          [CG_OPTION_NAMES] = "",
+        [CG_OPTION_TARGET] = "FILE",
     };
     return names[type];
 }

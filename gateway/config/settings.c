@@ -40,6 +40,7 @@ struct cg_settings *cg_settings_load(const struct cg_settings_source *source,
     cg_settings_read_upstreams(&build);
     cg_settings_read_secrets(&build);
     cg_settings_read_warm(&build);
+    cg_settings_read_log(&build);
     cg_settings_check_whole(&build);
     cg_settings_read_rules(&build);
     return problems->error_count == 0 ? build.settings : cg_settings_free(build.settings);

@@ -15,6 +15,7 @@
 #include "cachegate/fields.h"
 #include "cachegate/ruleset.h"
 #include "cachegate/str.h"
+#include "gateway/config/cgroup.h"
 
 enum cg_address_kind { CG_ADDRESS_TCP, CG_ADDRESS_UNIX };
 
@@ -102,6 +103,7 @@ struct cg_settings {
     struct cg_upstream_settings *upstreams;
     size_t upstream_count;
     uint32_t threads;
+    struct cg_cgroup cgroup;   /* what the machine lets us have */
     bool cache_enabled;        /* `cache: off`: everything passes; writes purge all the same */
     char *redis_url;           /* parsed by its own driver; NULL: the embedded store */
     char *store_namespace;     /* what all keys in Redis begin with */
@@ -130,11 +132,18 @@ struct cg_settings {
     struct cg_warm_settings *warm;
     size_t warm_count;
     uint32_t warm_concurrency;
-    bool warm_ready; /* /readyz waits for it */
-    char *log_level; /* error, warn, info, debug */
-    bool log_requests;
+    bool warm_ready;         /* /readyz waits for it */
+    char *log_level;         /* error, warn, info, debug */
+    char *log_access;        /* "off", "stdout", or a file */
+    char *log_access_format; /* "json" or "combined" */
+    size_t log_access_buffer;
+    struct cg_str *log_secrets; /* globs, as cg_mask_name makes them */
+    size_t log_secret_count;
+    char *tracing; /* "sampled", "unsampled" or "pass" */
     bool cache_status_key;
+    uint32_t drain_accept_ms; /* after the goodbye; then the doors close */
     uint32_t drain_timeout_ms;
+    bool handover;              /* another process may listen on the same addresses */
     char *via;                  /* our pseudonym in Via and Cache-Status: "cachegate" */
     struct cg_ruleset *ruleset; /* owned; never NULL */
 };

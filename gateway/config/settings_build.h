@@ -13,6 +13,7 @@ enum {
     CG_UPSTREAMS_MAX = 256,
     CG_SECRET_FILE_BYTES_MAX = 4096,
     CG_WARM_MAX = 10000,
+    CG_SECRET_NAMES_MAX = 256,
 };
 
 struct cg_settings_build {
@@ -59,13 +60,15 @@ void cg_settings_check_names(const struct cg_settings_build *build);
 void cg_settings_read_listeners(const struct cg_settings_build *build);
 void cg_settings_read_admin(const struct cg_settings_build *build);
 void cg_settings_read_warm(const struct cg_settings_build *build);
+void cg_settings_read_log(const struct cg_settings_build *build);
 void cg_settings_read_upstreams(const struct cg_settings_build *build);
 void cg_settings_read_secrets(const struct cg_settings_build *build);
 void cg_settings_read_rules(const struct cg_settings_build *build);
 
 /* ---- settings_check.c: what only shows when all is known ---- */
 void cg_settings_check_whole(const struct cg_settings_build *build);
-/* CPUs that this process may use: its affinity, and its control group's quota. */
-uint32_t cg_settings_cpus(void);
+
+/* ---- settings_machine.c: threads and memory, by what the machine lets us have ---- */
+void cg_settings_fit_machine(const struct cg_settings_build *build);
 
 #endif

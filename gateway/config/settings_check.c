@@ -3,8 +3,6 @@
 #include "cachegate/redis_url.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
 #include <unistd.h>
 
 /* Whether a file that will be needed later can be read now. */
@@ -101,6 +99,17 @@ static void check_outage(const struct cg_settings_build *build)
     }
 }
 
+/* Two embedded stores do not hear of each other's writes. */
+static void check_handover(const struct cg_settings_build *build)
+{
+    const struct cg_settings *settings = build->settings;
+    struct cg_node place = place_of(build, "handover");
+    if (settings->handover && settings->redis_url == NULL && settings->cache_enabled)
+        cg_problem_add(build->problems, CG_PROBLEM_ERROR, &place,
+                       "two processes on one address serve stale answers unless they share a "
+                       "store; give store.redis, or leave this off");
+}
+
 void cg_settings_check_whole(const struct cg_settings_build *build)
 {
     struct cg_settings *settings = build->settings;
@@ -109,8 +118,8 @@ void cg_settings_check_whole(const struct cg_settings_build *build)
     check_redis_files(build);
     check_namespace(build);
     check_outage(build);
-    if (settings->threads == 0)
-        settings->threads = cg_settings_cpus();
+    check_handover(build);
+    cg_settings_fit_machine(build);
     if (settings->entry_bytes_max > settings->memory_bytes / 8) {
         struct cg_node place = place_of(build, "store.entry_max");
         cg_problem_add(build->problems, CG_PROBLEM_ERROR, &place,
@@ -128,34 +137,4 @@ void cg_settings_check_whole(const struct cg_settings_build *build)
         cg_problem_add(build->problems, CG_PROBLEM_ERROR, &place,
                        "is less than one connection for each of the %u threads", settings->threads);
     }
-}
-
-/* `cpu.max` of control groups v2 is "quota period" or "max period". 0: no quota. */
-static uint32_t quota_cpus(void)
-{
-    char bytes[64];
-    uint64_t quota, period;
-    int file = open("/sys/fs/cgroup/cpu.max", O_RDONLY | O_CLOEXEC);
-    ssize_t length = file < 0 ? -1 : read(file, bytes, sizeof bytes);
-    if (file >= 0)
-        close(file);
-    struct cg_str rest = cg_str_of(bytes, length < 0 ? 0 : (size_t)length), part;
-    while (cg_str_ends_with(rest, CG_STR("\n")))
-        rest.length--;
-    if (!cg_str_split(&rest, ' ', &part) || !cg_str_to_u64(part, UINT32_MAX, &quota) ||
-        !cg_str_to_u64(rest, UINT32_MAX, &period) || period == 0)
-        return 0;
-    return (uint32_t)((quota + period - 1) / period);
-}
-
-uint32_t cg_settings_cpus(void)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    int allowed = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    uint32_t count = allowed < 1 ? 1 : (uint32_t)allowed;
-    uint32_t quota = quota_cpus();
-    if (quota > 0 && quota < count)
-        count = quota;
-    return count > 256 ? 256 : count;
 }

@@ -1,48 +1,23 @@
+#include "cachegate/url.h"
 #include "gateway/config/settings_build.h"
 
 static const char a_url[] = "a path (/items?page=1), or a URL with the host that clients name";
 
-/* "/path", or "https://host/path" where the host matters. */
 static bool read_url(const struct cg_settings_build *build, const struct cg_node *node,
                      struct cg_warm_settings *warm)
 {
     struct cg_str text;
+    struct cg_url url;
     if (!cg_settings_text(build, node, a_url, &text))
         return false;
-    warm->scheme = CG_STR("http");
-    warm->authority = CG_STR("localhost");
-    bool secure = cg_str_starts_with(text, CG_STR("https://"));
-    if (secure || cg_str_starts_with(text, CG_STR("http://"))) {
-        warm->scheme = secure ? CG_STR("https") : CG_STR("http");
-        text = cg_str_skip(text, warm->scheme.length + strlen("://"));
-        size_t slash = cg_str_find(text, '/');
-        warm->authority = cg_str_sub(text, 0, slash);
-        text = cg_str_skip(text, slash);
-    }
-    warm->target = cg_arena_copy(build->arena, text);
-    warm->authority = cg_arena_copy(build->arena, warm->authority);
-    bool good = !cg_str_empty(warm->authority) && cg_str_starts_with(text, CG_STR("/"));
-    for (size_t i = 0; i < text.length; i++)
-        good = good && (unsigned char)text.bytes[i] > ' ' && text.bytes[i] != '#';
-    if (!good)
+    if (!cg_url_read(text, &url)) {
         cg_problem_add(build->problems, CG_PROBLEM_ERROR, node, "expected %s", a_url);
-    return good;
-}
-
-static bool is_field_text(struct cg_str text)
-{
-    for (size_t i = 0; i < text.length; i++)
-        if ((unsigned char)text.bytes[i] < ' ' && text.bytes[i] != '\t')
-            return false;
+        return false;
+    }
+    warm->scheme = url.scheme;
+    warm->authority = cg_arena_copy(build->arena, url.authority);
+    warm->target = cg_arena_copy(build->arena, url.target);
     return true;
-}
-
-static bool is_name(struct cg_str text)
-{
-    for (size_t i = 0; i < text.length; i++)
-        if (!cg_is_alpha(text.bytes[i]) && !cg_is_digit(text.bytes[i]) && text.bytes[i] != '-')
-            return false;
-    return !cg_str_empty(text);
 }
 
 static struct cg_str lower(struct cg_str text, struct cg_arena *arena)
@@ -62,7 +37,8 @@ static void read_fields(const struct cg_settings_build *build, const struct cg_n
     for (size_t i = 0; i < map->count; i++) {
         const struct cg_node *value = map->items[i];
         struct cg_str name = map->keys[i]->text;
-        if (!is_name(name) || value->kind != CG_NODE_SCALAR || !is_field_text(value->text)) {
+        if (!cg_url_is_field_name(name) || value->kind != CG_NODE_SCALAR ||
+            !cg_url_is_field_value(value->text)) {
             cg_problem_add(build->problems, CG_PROBLEM_ERROR, value,
                            "expected a field name and its text");
             continue;

@@ -11,7 +11,10 @@
 #include <errno.h>
 #include <h2o/http1.h>
 
-enum { ACCEPTS_PER_TURN = 64 };
+enum {
+    ACCEPTS_PER_TURN = 64,
+    ACCEPTS_AT_END_MAX = 65536, /* more than a queue holds; who comes on and on is not waited for */
+};
 
 static struct cg_downstream *connection_of(h2o_socket_t *socket)
 {
@@ -61,6 +64,7 @@ static void on_handshake(h2o_socket_t *socket, const char *error)
 {
     struct cg_downstream *connection = connection_of(socket);
     if (error != NULL) {
+        cg_count_trouble(connection->worker->machine.sheet, CG_TROUBLE_TLS);
         h2o_socket_close(socket);
         return;
     }
@@ -96,6 +100,7 @@ static void on_proxy_bytes(h2o_socket_t *socket, const char *error)
     case CG_PROXY_NEEDS_MORE:
         return;
     case CG_PROXY_BAD:
+        cg_count_trouble(connection->worker->machine.sheet, CG_TROUBLE_PROXY_LINE);
         cg_worker_log_refused(connection->worker, cg_downstream_peer(connection),
                               "a connection does not begin with a PROXY line");
         h2o_socket_close(socket);
@@ -166,10 +171,24 @@ void cg_door_open(struct cg_door *door, struct cg_worker *worker,
     h2o_socket_read_start(door->socket, on_connection);
 }
 
+/* Above limits.connections too: they were let in, and only the end of the process is ahead. */
+static void accept_rest(struct cg_door *door)
+{
+    for (int i = 0; i < ACCEPTS_AT_END_MAX; i++) {
+        errno = 0;
+        h2o_socket_t *socket = h2o_evloop_socket_accept(door->socket);
+        if (socket != NULL)
+            accept_one(door, socket);
+        else if (errno != EINTR && errno != ECONNABORTED)
+            return;
+    }
+}
+
 void cg_door_close(struct cg_door *door)
 {
     if (door->socket == NULL)
         return;
+    accept_rest(door);
     h2o_socket_read_stop(door->socket);
     h2o_socket_close(door->socket);
     door->socket = NULL;

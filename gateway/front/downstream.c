@@ -13,10 +13,24 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 
+/* Who uses an idle connection within it is answered, with `Connection: close`. */
+enum { DRAIN_IDLE_MS = 1000 };
+
+static enum cg_gauge gauge_of(const struct cg_downstream *connection)
+{
+    bool tls = connection->tls;
+    if (connection->stage < CG_STAGE_HTTP1)
+        return CG_GAUGE_CONNECTIONS_OPENING;
+    if (connection->stage == CG_STAGE_HTTP1)
+        return tls ? CG_GAUGE_CONNECTIONS_HTTP1_TLS : CG_GAUGE_CONNECTIONS_HTTP1;
+    return tls ? CG_GAUGE_CONNECTIONS_HTTP2_TLS : CG_GAUGE_CONNECTIONS_HTTP2;
+}
+
 static void on_close(void *data)
 {
     struct cg_downstream *connection = data;
     struct cg_worker *worker = connection->worker;
+    cg_gauge_add(worker->machine.sheet, gauge_of(connection), -1);
     CG_ASSERT(h2o_linklist_is_empty(&connection->clients));
     if (connection->ret_gone != NULL)
         *connection->ret_gone = true;
@@ -37,6 +51,8 @@ struct cg_downstream *cg_downstream_create(struct cg_worker *worker, h2o_socket_
     h2o_linklist_init_anchor(&connection->clients);
     h2o_linklist_insert(&worker->connections, &connection->link);
     worker->connection_count++;
+    cg_count(worker->machine.sheet, CG_METRIC_CONNECTIONS, 1);
+    cg_gauge_add(worker->machine.sheet, gauge_of(connection), 1);
     atomic_fetch_add_explicit(&worker->server->connection_count, 1, memory_order_relaxed);
     socket->on_close.cb = on_close;
     socket->on_close.data = connection;
@@ -45,7 +61,10 @@ struct cg_downstream *cg_downstream_create(struct cg_worker *worker, h2o_socket_
 
 void cg_downstream_enter(struct cg_downstream *connection, enum cg_downstream_stage stage)
 {
+    struct cg_sheet *sheet = connection->worker->machine.sheet;
+    cg_gauge_add(sheet, gauge_of(connection), -1);
     connection->stage = stage;
+    cg_gauge_add(sheet, gauge_of(connection), 1);
     connection->stage_since_ms = cg_clock_monotonic_ms();
 }
 
@@ -157,6 +176,25 @@ static bool is_slow(struct cg_downstream *connection, int64_t now_ms, uint32_t l
     return outlasts(arriving, &connection->arriving_since_ms, now_ms, limit_ms);
 }
 
+/* Bytes that the loop has not read yet: a connection that has some is not idle. */
+static bool has_unread(const struct cg_downstream *connection)
+{
+    int unread = 0;
+    return ioctl(h2o_socket_get_fd(connection->socket), FIONREAD, &unread) == 0 && unread > 0;
+}
+
+/* Nothing ever came from a client that connected in advance. */
+static bool is_silent(const struct cg_downstream *connection)
+{
+    struct tcp_info information = {0};
+    socklen_t length = sizeof(information);
+    if (connection->stage != CG_STAGE_TLS)
+        return connection->socket->input->size == 0 && !has_unread(connection);
+    return getsockopt(h2o_socket_get_fd(connection->socket), IPPROTO_TCP, TCP_INFO, &information,
+                      &length) == 0 &&
+           information.tcpi_bytes_received == 0;
+}
+
 /* Nothing is asked and nothing is answered. HTTP/2 has libh2o's own timer, which says GOAWAY. */
 static bool is_idle(struct cg_downstream *connection, int64_t now_ms, uint32_t limit_ms)
 {
@@ -165,19 +203,30 @@ static bool is_idle(struct cg_downstream *connection, int64_t now_ms, uint32_t l
     return outlasts(idle, &connection->idle_since_ms, now_ms, limit_ms);
 }
 
+static void count_trouble(const struct cg_downstream *connection, enum cg_trouble trouble)
+{
+    cg_count_trouble(connection->worker->machine.sheet, trouble);
+}
+
 static bool is_over(struct cg_downstream *connection, int64_t now_ms)
 {
     const struct cg_worker *worker = connection->worker;
     const struct cg_limits *limits = &worker->server->settings->limits;
+    int64_t age_ms = now_ms - connection->stage_since_ms;
+    if (connection->stage < CG_STAGE_HTTP1 && age_ms > (int64_t)limits->request_timeout_ms)
+        count_trouble(connection, CG_TROUBLE_SLOW);
     if (connection->stage < CG_STAGE_HTTP1)
-        return now_ms - connection->stage_since_ms > (int64_t)limits->request_timeout_ms;
-    /* Who has a second to use an idle connection gets `Connection: close` with the answer. */
+        return age_ms > (int64_t)limits->request_timeout_ms ||
+               (worker->draining && age_ms > DRAIN_IDLE_MS && is_silent(connection));
     uint32_t idle_ms = limits->idle_timeout_ms;
     if (worker->draining)
-        idle_ms = idle_ms < 1000 ? idle_ms : 1000;
+        idle_ms = idle_ms < DRAIN_IDLE_MS ? idle_ms : DRAIN_IDLE_MS;
     bool slow = is_slow(connection, now_ms, limits->request_timeout_ms);
-    bool idle = is_idle(connection, now_ms, idle_ms);
-    return is_stalled(connection, now_ms, limits->send_timeout_ms) || slow || idle;
+    bool idle = is_idle(connection, now_ms, idle_ms) && !has_unread(connection);
+    bool stalled = is_stalled(connection, now_ms, limits->send_timeout_ms);
+    if (slow || stalled)
+        count_trouble(connection, slow ? CG_TROUBLE_SLOW : CG_TROUBLE_STALLED);
+    return stalled || slow || idle;
 }
 
 void cg_downstreams_tick(struct cg_worker *worker, int64_t now_ms, bool new_window)

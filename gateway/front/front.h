@@ -18,6 +18,7 @@
 
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
+#include "gateway/front/fetches.h"
 #include "gateway/front/server.h"
 #include "gateway/request/request.h"
 
@@ -39,7 +40,8 @@ struct cg_listener {
     int *fds; /* owned: per thread, then per address; -1 once handed to a thread's loop */
     size_t address_count;
     size_t thread_count;
-    char *text; /* owned: where it listens, port resolved */
+    bool handover; /* another process may listen there too */
+    char *text;    /* owned: where it listens, port resolved */
     /* Of a UNIX socket: removed at the end if it is still the one we made. */
     bool unlink_at_end;
     dev_t device;
@@ -48,7 +50,7 @@ struct cg_listener {
 
 /* False and a sentence in *ret_error (to be freed). The listener is then empty. */
 bool cg_listener_open(struct cg_listener *listener, const struct cg_listener_settings *settings,
-                      size_t thread_count, char **ret_error);
+                      size_t thread_count, bool handover, char **ret_error);
 void cg_listener_close(struct cg_listener *listener);
 /* Gives a thread's descriptor away. */
 int cg_listener_take(struct cg_listener *listener, size_t thread, size_t address);
@@ -68,8 +70,10 @@ struct cg_server {
     struct cg_worker *workers;
     size_t worker_count;
     _Atomic size_t connection_count; /* over all threads */
+    _Atomic size_t listening_count;  /* threads whose doors are open */
     atomic_bool warm;
-    pthread_mutex_t lock; /* for `changed`, and held while orders are sent */
+    struct cg_fetches *fetches; /* owned; on the first thread */
+    pthread_mutex_t lock;       /* for `changed`, and held while orders are sent */
     pthread_cond_t changed;
 };
 
@@ -86,8 +90,8 @@ struct cg_door {
     bool paused;
 };
 
-/* What the main thread wants; only ever more. */
-enum cg_orders { CG_ORDERS_SERVE, CG_ORDERS_DRAIN, CG_ORDERS_STOP };
+/* What the main thread wants; only ever more. LEAVE says goodbye and accepts on. */
+enum cg_orders { CG_ORDERS_SERVE, CG_ORDERS_LEAVE, CG_ORDERS_DRAIN, CG_ORDERS_STOP };
 /* How far the worker is; only ever more. */
 enum cg_progress { CG_PROGRESS_NEW, CG_PROGRESS_RUNS, CG_PROGRESS_DRAINED, CG_PROGRESS_ENDED };
 
@@ -100,6 +104,8 @@ struct cg_worker {
     h2o_multithread_receiver_t receiver; /* only to wake the loop */
     struct cg_clock *clock;              /* owned */
     struct cg_machine machine;
+    struct cg_access *access;    /* owned; NULL without an access log */
+    size_t *route_slots;         /* owned; the machine's */
     struct cg_warm_wish *wishes; /* owned; of the first thread */
     struct cg_warm *warm;        /* owned; of the first thread, where anything is warmed */
     struct cg_door *doors;       /* owned */
@@ -110,7 +116,9 @@ struct cg_worker {
     uint32_t tick_ms;
     int64_t window_started_ms; /* monotonic; the rate budgets of HTTP/2 */
     bool draining;
-    int64_t drain_started_ms;       /* monotonic */
+    int64_t drain_started_ms;       /* monotonic; the goodbye */
+    int64_t doors_close_ms;         /* monotonic; 0: not yet known, or closed */
+    size_t cut_count;               /* requests that the end cut; for who joined the thread */
     h2o_timestamp_string_t *date;   /* shared (ref): the last Date field passed on */
     struct cg_log_gate refused_log; /* at most one line a second about hostile input */
     _Atomic int orders;             /* enum cg_orders */
@@ -129,6 +137,21 @@ bool cg_worker_start(struct cg_worker *worker, struct cg_server *server, size_t 
 void cg_worker_order(struct cg_worker *worker, enum cg_orders orders);
 /* Logs that something was refused, at most once a second. */
 void cg_worker_log_refused(struct cg_worker *worker, const char *peer, const char *why);
+
+/* ---- access.c ---- */
+
+struct cg_access;
+/* Whether there is an access log; whoever runs the server opens it first (base/access_log.h). */
+bool cg_access_is_wanted(const struct cg_settings *settings);
+/* A thread's. Copies of the settings what it needs. */
+struct cg_access *cg_access_create(const struct cg_settings *settings, struct cg_sheet *sheet);
+/* Other settings hold from the next line on; where the log goes stays. */
+void cg_access_adopt(struct cg_access *access, const struct cg_settings *settings);
+struct cg_access *cg_access_destroy(struct cg_access *access);
+/* The machine's observer. */
+void cg_access_observe(void *observer, const struct cg_request_record *record);
+/* At the end of a turn. */
+void cg_access_flush(struct cg_access *access);
 
 /* ---- uploads.c ---- */
 
@@ -197,6 +220,7 @@ void cg_reading_resume(struct cg_downstream *connection);
 
 void cg_door_open(struct cg_door *door, struct cg_worker *worker,
                   const struct cg_listener_settings *settings, int fd);
+/* Connections that the kernel has made are taken first, so that none is reset. */
 void cg_door_close(struct cg_door *door);
 /* Accepts again after a pause, where there is room. */
 void cg_doors_resume(struct cg_worker *worker);
@@ -216,7 +240,7 @@ void cg_guard_new_window(struct cg_guard *guard);
 size_t cg_guard_arriving(const struct cg_downstream *connection);
 /* Bytes handed to libh2o wait for the socket. */
 bool cg_guard_writing(const struct cg_downstream *connection);
-/* Draining: says goodbye to an idle connection, then ends it. */
+/* Draining: says goodbye, and ends the connection when it is idle. */
 void cg_guard_drain(struct cg_downstream *connection);
 
 /* ---- client_h2o.c ---- */

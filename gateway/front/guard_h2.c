@@ -32,7 +32,7 @@
 #error "the guard knows the inside of libh2o 2.2.5 only"
 #endif
 
-enum { PREFACE_BYTES = 24 };
+enum { PREFACE_BYTES = 24, DRAIN_IDLE_MS = 1000 };
 
 struct cg_guard {
     struct cg_h2_inspector inspector;
@@ -47,6 +47,7 @@ struct cg_guard {
     bool held;
     bool inside; /* libh2o runs, called by us: keep_watch follows */
     bool refused;
+    bool warned; /* the first GOAWAY was said here, to a connection that came after libh2o's */
     bool said_goodbye;
 };
 
@@ -128,6 +129,7 @@ static bool flush(struct cg_downstream *connection)
 static void refuse(struct cg_downstream *connection, const char *why)
 {
     connection->guard->refused = true;
+    cg_count_trouble(connection->worker->machine.sheet, CG_TROUBLE_HTTP2);
     cg_worker_log_refused(connection->worker, cg_downstream_peer(connection), why);
     cg_downstream_kill(connection);
     call(connection, connection->guard->read, "refused by the guard");
@@ -356,6 +358,14 @@ bool cg_guard_writing(const struct cg_downstream *connection)
     return h2o_of(connection)->_write.buf_in_flight != NULL;
 }
 
+static void say_goodbye(struct cg_downstream *connection, uint32_t last_stream)
+{
+    h2o_http2_conn_t *conn = h2o_of(connection);
+    h2o_http2_encode_goaway_frame(&conn->_write.buf, last_stream, 0, (h2o_iovec_t){NULL, 0});
+    h2o_http2_conn_request_write(conn);
+    cg_guard_watch(connection);
+}
+
 /*
  * libh2o's own graceful end has three faults: it stops taking the bodies of requests in progress,
  * it may close before its last answer is written, and it loops on an open header block. All need
@@ -366,20 +376,26 @@ void cg_guard_drain(struct cg_downstream *connection)
 {
     struct cg_guard *guard = connection->guard;
     h2o_http2_conn_t *conn = h2o_of(connection);
-    int64_t now_ms = cg_clock_monotonic_ms();
-    if (is_closing(connection) || guard->held || conn->num_streams.pull.open > 0 ||
-        conn->_write.buf_in_flight != NULL || conn->_write.buf->size > 0 || guard->blocks.open)
+    int64_t started_ms = connection->worker->drain_started_ms;
+    if (is_closing(connection) || guard->held)
+        return;
+    if (connection->stage_since_ms >= started_ms) { /* drain_accept let it in */
+        started_ms = connection->stage_since_ms;
+        if (!guard->warned && guard->preface_passed) {
+            guard->warned = true;
+            say_goodbye(connection, INT32_MAX);
+        }
+    }
+    if (conn->num_streams.pull.open > 0 || conn->_write.buf_in_flight != NULL ||
+        conn->_write.buf->size > 0 || guard->blocks.open)
         return;
     /* A client that just opened a stream has not seen the first GOAWAY yet. */
-    if (now_ms - connection->worker->drain_started_ms < 1000)
+    if (cg_clock_monotonic_ms() - started_ms < DRAIN_IDLE_MS)
         return;
     if (guard->said_goodbye) {
         cg_downstream_kill(connection);
         return;
     }
     guard->said_goodbye = true;
-    h2o_http2_encode_goaway_frame(&conn->_write.buf, conn->pull_stream_ids.max_open, 0,
-                                  (h2o_iovec_t){NULL, 0});
-    h2o_http2_conn_request_write(conn);
-    cg_guard_watch(connection);
+    say_goodbye(connection, conn->pull_stream_ids.max_open);
 }

@@ -6,6 +6,7 @@
 
 #include "cachegate/assert.h"
 #include "gateway/front/sentence.h"
+#include "gateway/net/handover.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -30,6 +31,7 @@ union any_address {
 struct target {
     union any_address address;
     socklen_t length;
+    uint16_t port; /* as in `address`; 0: one that the first socket finds */
 };
 
 static const char *name_of(const struct cg_address *address)
@@ -39,12 +41,13 @@ static const char *name_of(const struct cg_address *address)
 
 /* ---- TCP ---- */
 
-static void set_port(union any_address *address, uint16_t port)
+static void set_port(struct target *target, uint16_t port)
 {
-    if (address->any.sa_family == AF_INET6)
-        address->v6.sin6_port = htons(port);
+    target->port = port;
+    if (target->address.any.sa_family == AF_INET6)
+        target->address.v6.sin6_port = htons(port);
     else
-        address->v4.sin_port = htons(port);
+        target->address.v4.sin_port = htons(port);
 }
 
 static uint16_t port_of(int fd)
@@ -96,7 +99,7 @@ static size_t resolve(const struct cg_address *address, struct target *targets, 
             break;
         memcpy(&targets[count].address.storage, one->ai_addr, one->ai_addrlen);
         targets[count].length = one->ai_addrlen;
-        set_port(&targets[count].address, address->port);
+        set_port(&targets[count], address->port);
         count++;
     }
     freeaddrinfo(found);
@@ -111,7 +114,7 @@ static size_t any_target(const struct cg_address *address, struct target *target
     targets[0].address.v6 =
         (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT};
     targets[0].length = sizeof(targets[0].address.v6);
-    set_port(&targets[0].address, address->port);
+    set_port(&targets[0], address->port);
     int fd = bind_tcp(&targets[0], false, true);
     bool usable = fd >= 0 || errno == EADDRINUSE || errno == EACCES;
     if (fd >= 0)
@@ -120,28 +123,31 @@ static size_t any_target(const struct cg_address *address, struct target *target
         targets[0].address.v4 = (struct sockaddr_in){.sin_family = AF_INET};
         targets[0].address.v4.sin_addr.s_addr = htonl(INADDR_ANY);
         targets[0].length = sizeof(targets[0].address.v4);
-        set_port(&targets[0].address, address->port);
+        set_port(&targets[0], address->port);
     }
     return 1;
 }
 
 /*
  * One socket per thread, on one port. SO_REUSEPORT would also let a second gateway of the same user
- * take half of the connections in silence, so the port must first be free for a socket without it.
+ * take half of the connections in silence, so the port must first be free for a socket without it,
+ * unless this is a hand-over.
  */
 static bool open_target(struct cg_listener *listener, struct target *target, size_t index,
                         bool both_families)
 {
-    int probe = bind_tcp(target, false, both_families);
-    if (probe < 0)
-        return false;
-    set_port(&target->address, port_of(probe));
-    close(probe);
+    if (target->port != 0 && !listener->handover) {
+        int probe = bind_tcp(target, false, both_families);
+        if (probe < 0)
+            return false;
+        close(probe);
+    }
     for (size_t thread = 0; thread < listener->thread_count; thread++) {
         int fd = bind_tcp(target, true, both_families);
         listener->fds[thread * listener->address_count + index] = fd;
         if (fd < 0 || listen(fd, BACKLOG) != 0)
             return false;
+        set_port(target, port_of(fd));
     }
     return true;
 }
@@ -161,7 +167,7 @@ static bool open_tcp(struct cg_listener *listener, char **ret_error)
         listener->fds[i] = -1;
     for (size_t i = 0; i < count; i++) {
         if (i > 0) /* all addresses of a name on the same port */
-            set_port(&targets[i].address, port_of(listener->fds[0]));
+            set_port(&targets[i], port_of(listener->fds[0]));
         if (!open_target(listener, &targets[i], i, any)) {
             *ret_error = cg_sentence("cannot listen on %s:%u: %s", name_of(address),
                                      (unsigned)address->port, strerror(errno));
@@ -194,7 +200,10 @@ static bool bind_unix(struct cg_listener *listener, int fd, const struct target 
 {
     const char *path = listener->settings->address.path;
     struct stat status;
-    if (bind(fd, &target->address.any, target->length) != 0) {
+    if (listener->handover) {
+        if (!cg_handover_listen_unix(fd, path, BACKLOG))
+            return false;
+    } else if (bind(fd, &target->address.any, target->length) != 0) {
         if (errno != EADDRINUSE)
             return false;
         if (!remove_stale(target, path)) {
@@ -209,7 +218,7 @@ static bool bind_unix(struct cg_listener *listener, int fd, const struct target 
         listener->device = status.st_dev;
         listener->inode = status.st_ino;
     }
-    return listen(fd, BACKLOG) == 0;
+    return listener->handover || listen(fd, BACKLOG) == 0;
 }
 
 static bool open_unix(struct cg_listener *listener, char **ret_error)
@@ -248,9 +257,10 @@ static bool open_unix(struct cg_listener *listener, char **ret_error)
 /* ---- both ---- */
 
 bool cg_listener_open(struct cg_listener *listener, const struct cg_listener_settings *settings,
-                      size_t thread_count, char **ret_error)
+                      size_t thread_count, bool handover, char **ret_error)
 {
-    *listener = (struct cg_listener){.settings = settings, .thread_count = thread_count};
+    *listener = (struct cg_listener){
+        .settings = settings, .thread_count = thread_count, .handover = handover};
     bool opened = false;
     switch (settings->address.kind) {
     case CG_ADDRESS_TCP:
@@ -273,10 +283,8 @@ void cg_listener_close(struct cg_listener *listener)
             close(listener->fds[i]);
     free(listener->fds);
     free(listener->text);
-    struct stat status;
-    if (listener->unlink_at_end && stat(listener->settings->address.path, &status) == 0 &&
-        status.st_dev == listener->device && status.st_ino == listener->inode)
-        unlink(listener->settings->address.path);
+    if (listener->unlink_at_end)
+        cg_handover_unlink(listener->settings->address.path, listener->device, listener->inode);
     *listener = (struct cg_listener){0};
 }
 

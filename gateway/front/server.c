@@ -42,7 +42,7 @@ static bool open_listeners(struct cg_server *server, char **ret_error)
     CG_ASSERT(server->listeners != NULL);
     for (size_t i = 0; i < settings->listener_count; i++) {
         if (!cg_listener_open(&server->listeners[i], &settings->listeners[i], settings->threads,
-                              ret_error))
+                              settings->handover, ret_error))
             return false;
         server->listener_count++;
         server->addresses = cg_sentence_join(server->addresses, " ", server->listeners[i].text);
@@ -115,6 +115,7 @@ struct cg_server *cg_server_start(const struct cg_settings *settings,
     server->settings = settings;
     server->hooks = *hooks;
     server->book = book;
+    server->fetches = cg_fetches_create();
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -122,11 +123,11 @@ struct cg_server *cg_server_start(const struct cg_settings *settings,
     pthread_cond_init(&server->changed, &attributes);
     pthread_condattr_destroy(&attributes);
     if (!open_tls(server, ret_error) || !open_listeners(server, ret_error))
-        return cg_server_stop(server);
+        return cg_server_stop(server, NULL);
     configure(server);
     bool started = start_workers(server, ret_error);
     wait_for(server, CG_PROGRESS_RUNS, -1);
-    return started ? server : cg_server_stop(server);
+    return started ? server : cg_server_stop(server, NULL);
 }
 
 const char *cg_server_addresses(const struct cg_server *server)
@@ -143,15 +144,26 @@ static void order(struct cg_server *server, enum cg_orders orders)
     pthread_mutex_unlock(&server->lock);
 }
 
+void cg_server_leave(struct cg_server *server)
+{
+    order(server, CG_ORDERS_LEAVE);
+}
+
+size_t cg_server_connections(const struct cg_server *server)
+{
+    return atomic_load_explicit(&server->connection_count, memory_order_relaxed);
+}
+
 void cg_server_drain(struct cg_server *server, uint32_t timeout_ms)
 {
     order(server, CG_ORDERS_DRAIN);
     wait_for(server, CG_PROGRESS_DRAINED, (int64_t)timeout_ms);
 }
 
-struct cg_server *cg_server_stop(struct cg_server *server)
+struct cg_server *cg_server_stop(struct cg_server *server, size_t *ret_cut)
 {
     bool clean = true;
+    size_t cut = 0;
     if (server == NULL)
         return NULL;
     order(server, CG_ORDERS_STOP);
@@ -159,8 +171,11 @@ struct cg_server *cg_server_stop(struct cg_server *server)
         struct cg_worker *worker = &server->workers[i];
         if (worker->started)
             pthread_join(worker->thread, NULL);
+        cut += worker->cut_count;
         clean = clean && worker->clock == NULL;
     }
+    if (ret_cut != NULL)
+        *ret_cut = cut;
     for (size_t i = 0; i < server->listener_count; i++)
         cg_listener_close(&server->listeners[i]);
     if (!clean) /* what still refers to the rest stays, for the short time until the process ends */
@@ -169,6 +184,7 @@ struct cg_server *cg_server_stop(struct cg_server *server)
         free(server->workers[i].doors);
     if (server->configured)
         h2o_config_dispose(&server->configuration);
+    cg_fetches_destroy(server->fetches);
     cg_tls_destroy(server->tls);
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->lock);
@@ -188,6 +204,11 @@ unsigned cg_server_loops_alive(const struct cg_server *server, uint32_t within_m
             now_ms - atomic_load_explicit(&server->workers[i].turned_ms, memory_order_relaxed) <=
             (int64_t)within_ms;
     return alive;
+}
+
+bool cg_server_fetch(struct cg_server *server, struct cg_warm_order *order)
+{
+    return cg_fetches_hand_over(server->fetches, order);
 }
 
 bool cg_server_is_warm(const struct cg_server *server)

@@ -33,12 +33,19 @@ struct cg_server *cg_server_start(const struct cg_settings *settings,
                                   char **ret_error);
 /* Where it listens, ports resolved: "127.0.0.1:8080 unix:/run/x". Borrowed. */
 const char *cg_server_addresses(const struct cg_server *server);
-/* Stops accepting, says goodbye (Connection: close, GOAWAY), waits for requests in flight. */
+/* Says goodbye (Connection: close, GOAWAY), ends idle connections, and accepts on. Any thread. */
+void cg_server_leave(struct cg_server *server);
+/* Clients' connections that are open. Any thread. */
+size_t cg_server_connections(const struct cg_server *server);
+/* The same as leave, stops accepting, and waits for requests in flight. */
 void cg_server_drain(struct cg_server *server, uint32_t timeout_ms);
-/* Ends the threads. Requests still in flight are cut. Returns NULL. */
-struct cg_server *cg_server_stop(struct cg_server *server);
+/* Ends the threads. *ret_cut (or NULL): requests that were in flight still. Returns NULL. */
+struct cg_server *cg_server_stop(struct cg_server *server, size_t *ret_cut);
 /* For livez: how many loops turned within the last `within_ms`. */
 unsigned cg_server_loops_alive(const struct cg_server *server, uint32_t within_ms);
+struct cg_warm_order;
+/* From any thread: takes a list to be fetched (fetches.h). False: not now, it is the caller's. */
+bool cg_server_fetch(struct cg_server *server, struct cg_warm_order *order);
 /* Whether what is warmed at the start was asked for (request/warm.h). */
 bool cg_server_is_warm(const struct cg_server *server);
 unsigned cg_server_threads(const struct cg_server *server);

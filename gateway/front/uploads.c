@@ -78,6 +78,7 @@ void cg_uploads_bound(struct cg_worker *worker)
         if (held < most / 2) /* its turn comes with the next tick, if they are many */
             continue;
         sum -= held;
+        cg_count_trouble(worker->machine.sheet, CG_TROUBLE_BODIES);
         cg_worker_log_refused(worker, cg_downstream_peer(connection),
                               "requests in progress hold more than limits.request_bodies");
         cg_downstream_kill(connection);

@@ -5,7 +5,9 @@
 
 #include "cachegate/assert.h"
 #include "cachegate/seal.h"
+#include "gateway/net/handover.h"
 #include "gateway/net/lookup.h"
+#include "gateway/request/record.h"
 #include "gateway/request/warm.h"
 
 #include <h2o/http1.h>
@@ -20,6 +22,7 @@ enum {
     TICK_MS_MAX = 250,      /* what uploads may bring unseen */
     RATE_WINDOW_MS = 10000, /* of cg_h2_budgets_default */
     STOP_MS_MAX = 3000,     /* how long the end may take once everything was cut */
+    DOORS_LINGER_MS = 250,  /* a round trip of handshakes that began before steering */
 };
 
 static void set_progress(struct cg_worker *worker, enum cg_progress progress)
@@ -53,6 +56,54 @@ void cg_worker_log_refused(struct cg_worker *worker, const char *peer, const cha
            (unsigned long long)held);
 }
 
+/* ---- doors ---- */
+
+static bool has_open_doors(const struct cg_worker *worker)
+{
+    return worker->door_count > 0 && worker->doors[0].socket != NULL;
+}
+
+static void close_doors(struct cg_worker *worker)
+{
+    if (!has_open_doors(worker))
+        return;
+    for (size_t i = 0; i < worker->door_count; i++) {
+        /* The successor's sockets move up, and all of them are to be chosen from. */
+        if (worker->doors_close_ms != 0 && worker == worker->server->workers)
+            cg_handover_release(h2o_socket_get_fd(worker->doors[i].socket));
+        cg_door_close(&worker->doors[i]);
+    }
+    worker->doors_close_ms = 0;
+    atomic_fetch_sub(&worker->server->listening_count, 1);
+}
+
+/*
+ * In a hand-over the first thread steers for all and closes last. Nobody closes at once: the
+ * handshakes that began before must come to their end.
+ */
+static void start_closing(struct cg_worker *worker)
+{
+    const struct cg_server *server = worker->server;
+    if (!server->settings->handover) {
+        close_doors(worker);
+        return;
+    }
+    /* The sockets of all our threads stand before those of a successor. */
+    for (size_t i = 0; worker == server->workers && i < worker->door_count; i++)
+        cg_handover_steer(h2o_socket_get_fd(worker->doors[i].socket),
+                          (uint32_t)server->worker_count);
+    worker->doors_close_ms = cg_clock_monotonic_ms() + DOORS_LINGER_MS;
+}
+
+static bool may_close_doors(const struct cg_worker *worker, int64_t now_ms)
+{
+    const struct cg_server *server = worker->server;
+    if (worker->doors_close_ms == 0 || now_ms < worker->doors_close_ms)
+        return false;
+    return worker != server->workers || atomic_load(&server->listening_count) == 1 ||
+           now_ms > worker->doors_close_ms + DOORS_LINGER_MS; /* a thread is stuck */
+}
+
 /* ---- the clock ---- */
 
 static void on_tick(void *owner)
@@ -65,6 +116,8 @@ static void on_tick(void *owner)
     cg_downstreams_tick(worker, now_ms, new_window);
     cg_uploads_bound(worker);
     cg_doors_resume(worker);
+    if (may_close_doors(worker, now_ms))
+        close_doors(worker);
     cg_timer_arm(worker->clock, &worker->tick, worker->tick_ms);
 }
 
@@ -103,12 +156,20 @@ static enum cg_unpurgeable unpurgeable_of(const char *word)
     return strcmp(word, "lease") == 0 ? CG_UNPURGEABLE_LEASE : CG_UNPURGEABLE_JOURNAL;
 }
 
+static enum cg_tracing tracing_of(const char *word)
+{
+    if (strcmp(word, "unsampled") == 0)
+        return CG_TRACING_UNSAMPLED;
+    return strcmp(word, "pass") == 0 ? CG_TRACING_PASS : CG_TRACING_SAMPLED;
+}
+
 static void open_machine(struct cg_worker *worker)
 {
     const struct cg_server *server = worker->server;
     const struct cg_settings *settings = server->settings;
     const struct cg_limits *limits = &settings->limits;
     struct cg_machine *machine = &worker->machine;
+    worker->route_slots = cg_route_slots_create(server->book, settings->ruleset);
     *machine = (struct cg_machine){
         .ruleset = settings->ruleset,
         .limits = {.response_capture_max = limits->response_capture_max,
@@ -130,11 +191,17 @@ static void open_machine(struct cg_worker *worker)
         .upstream_count = settings->upstream_count,
         .clock = worker->clock,
         .sheet = cg_book_sheet(server->book),
+        .route_slots = worker->route_slots,
         .via = cg_str_from(settings->via),
         .admin_token = settings->admin_token,
-        .log_requests = settings->log_requests,
         .shows_keys = settings->cache_status_key,
+        .tracing = tracing_of(settings->tracing),
     };
+    if (cg_access_is_wanted(settings)) {
+        worker->access = cg_access_create(settings, machine->sheet);
+        machine->observe = cg_access_observe;
+        machine->observer = worker->access;
+    }
     machine->sealer = cg_sealer_create(
         &settings->secret, settings->secret_previous_given ? &settings->secret_previous : NULL);
     machine->random_bytes = draw_random;
@@ -160,6 +227,8 @@ static void open_warm(struct cg_worker *worker)
     const struct cg_settings *settings = worker->server->settings;
     if (worker != worker->server->workers)
         return;
+    cg_fetches_open(worker->server->fetches, &worker->machine, &worker->context,
+                    settings->warm_concurrency);
     if (settings->warm_count == 0) {
         on_warm(worker);
         return;
@@ -189,6 +258,7 @@ static void open_worker(struct cg_worker *worker)
         for (size_t j = 0; j < server->listeners[i].address_count; j++)
             cg_door_open(&worker->doors[door++], worker, server->listeners[i].settings,
                          cg_listener_take(&server->listeners[i], index, j));
+    atomic_fetch_add(&server->listening_count, 1);
     worker->tick.on_expiry = on_tick;
     worker->tick.owner = worker;
     worker->tick_ms = tick_ms_of(&server->settings->limits);
@@ -196,15 +266,16 @@ static void open_worker(struct cg_worker *worker)
     cg_timer_arm(worker->clock, &worker->tick, worker->tick_ms);
 }
 
-static void close_doors(struct cg_worker *worker)
+static void stop_warm(struct cg_worker *worker)
 {
-    for (size_t i = 0; i < worker->door_count; i++)
-        cg_door_close(&worker->doors[i]);
+    cg_warm_stop(worker->warm);
+    if (worker == worker->server->workers)
+        cg_fetches_stop(worker->server->fetches);
 }
 
 static bool is_empty(const struct cg_worker *worker)
 {
-    return worker->connection_count == 0 && worker->machine.live == 0;
+    return worker->connection_count == 0 && worker->machine.live == 0 && !has_open_doors(worker);
 }
 
 static void turn(struct cg_worker *worker)
@@ -212,6 +283,8 @@ static void turn(struct cg_worker *worker)
     uint32_t wait_ms = cg_clock_wait_ms(worker->clock, WAIT_MS_MAX);
     h2o_evloop_run(worker->context.loop, (int32_t)wait_ms);
     cg_clock_run(worker->clock);
+    if (worker->access != NULL)
+        cg_access_flush(worker->access);
     atomic_store_explicit(&worker->turned_ms, cg_clock_monotonic_ms(), memory_order_relaxed);
 }
 
@@ -220,7 +293,7 @@ static bool cut_everything(struct cg_worker *worker)
 {
     int64_t started_ms = cg_clock_monotonic_ms();
     close_doors(worker);
-    cg_warm_stop(worker->warm);
+    stop_warm(worker);
     worker->tick_ms = 25;
     cg_timer_arm(worker->clock, &worker->tick, worker->tick_ms);
     h2o_linklist_t *next;
@@ -228,6 +301,7 @@ static bool cut_everything(struct cg_worker *worker)
         struct cg_downstream *connection = H2O_STRUCT_FROM_MEMBER(struct cg_downstream, link, at);
         bool has_clients = connection->client_count > 0;
         next = at->next;
+        worker->cut_count += connection->client_count;
         cg_downstream_kill(connection);
         if (has_clients)
             cg_clients_cut(connection);
@@ -243,11 +317,15 @@ static void close_worker(struct cg_worker *worker)
     h2o_evloop_t *loop = worker->context.loop;
     cg_timer_disarm(worker->clock, &worker->tick);
     cg_machine_fini(&worker->machine);
+    free(worker->route_slots);
     hooks->origin_close(hooks->owner, worker->machine.origin);
     hooks->store_close(hooks->owner, worker->machine.store);
     worker->warm = cg_warm_destroy(worker->warm); /* to which the store could have answered */
     free(worker->wishes);
+    if (worker == worker->server->workers)
+        cg_fetches_close(worker->server->fetches);
     worker->machine.sealer = cg_sealer_destroy(worker->machine.sealer);
+    worker->access = cg_access_destroy(worker->access);
     if (worker->date != NULL)
         h2o_mem_release_shared(worker->date);
     if (!cg_lookups_drain(&worker->context, STOP_MS_MAX)) {
@@ -287,12 +365,11 @@ const char *__tsan_default_suppressions(void)
 
 /* ---- orders ---- */
 
-static void start_drain(struct cg_worker *worker)
+static void start_leaving(struct cg_worker *worker)
 {
     worker->draining = true;
     worker->drain_started_ms = cg_clock_monotonic_ms();
-    close_doors(worker);
-    cg_warm_stop(worker->warm);
+    stop_warm(worker);
     /* Answers of HTTP/1.1 say `Connection: close` from now on, and HTTP/2 the first GOAWAY. What
      * libh2o would do a second later is done better by cg_guard_drain. */
     h2o_context_request_shutdown(&worker->context);
@@ -306,9 +383,14 @@ static void start_drain(struct cg_worker *worker)
 static void serve(struct cg_worker *worker)
 {
     int orders;
+    bool closing = false;
     while ((orders = atomic_load(&worker->orders)) < CG_ORDERS_STOP) {
-        if (orders == CG_ORDERS_DRAIN && !worker->draining)
-            start_drain(worker);
+        if (orders >= CG_ORDERS_LEAVE && !worker->draining)
+            start_leaving(worker);
+        if (orders >= CG_ORDERS_DRAIN && !closing) {
+            start_closing(worker);
+            closing = true;
+        }
         if (worker->draining && is_empty(worker) &&
             atomic_load(&worker->progress) < CG_PROGRESS_DRAINED)
             set_progress(worker, CG_PROGRESS_DRAINED);
@@ -327,6 +409,8 @@ static void *run(void *argument)
     else /* the process ends anyway; what still runs keeps its memory */
         cg_log(CG_LOG_WARN, "stop", "%zu requests or fetches were still in progress",
                worker->machine.live);
+    if (worker->access != NULL)
+        cg_access_flush(worker->access);
     set_progress(worker, CG_PROGRESS_ENDED);
     return NULL;
 }

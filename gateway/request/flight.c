@@ -117,6 +117,8 @@ static void run(struct cg_flight *flight)
         if (steps[flight->step].run(flight) == CG_WAIT && !flight->woken)
             break;
     }
+    if (flight->pending > 0)
+        cg_flight_note_store_wait(flight);
     flight->running = false;
     cg_flight_unref(flight);
 }
@@ -144,8 +146,10 @@ void cg_flight_await(struct cg_flight *flight)
 void cg_flight_answered(struct cg_flight *flight)
 {
     CG_ASSERT(flight->pending > 0);
-    if (--flight->pending == 0)
+    if (--flight->pending == 0) {
+        cg_flight_note_store_answer(flight);
         cg_flight_wake(flight);
+    }
     cg_flight_unref(flight);
 }
 
@@ -347,7 +351,8 @@ static void on_head(void *owner, const struct cg_origin_head *head)
     CG_ASSERT(!flight->has_head && !flight->ended);
     flight->has_head = true;
     flight->head_at_ms = cg_now_ms(flight->machine->clock);
-    flight->status = flight->origin_status = head->status;
+    flight->status = head->status;
+    cg_flight_note_head(flight, head->status);
     flight->has_length = head->has_length;
     flight->content_length = head->content_length;
     flight->no_body = head->no_body;

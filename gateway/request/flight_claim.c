@@ -114,6 +114,8 @@ static void on_prepared(void *owner, const struct cg_store_view *view)
 {
     struct cg_flight *flight = cg_flight_of(owner);
     flight->prepared = view->result;
+    if (view->result != CG_STORE_OK)
+        cg_count_store_error(flight->machine->sheet, CG_OPERATION_PREPARE);
     if (view->result == CG_STORE_OK) {
         memcpy(flight->versions, view->versions,
                flight->founder->plan.watched_count * sizeof(flight->versions[0]));

@@ -103,12 +103,10 @@ enum cg_step_result cg_flight_step_ask(struct cg_flight *flight)
     if (flight->sharing == CG_SHARING_UNSENT)
         cg_flight_delist(flight);
     flight->sought = true;
-    flight->ended_us = 0; /* it may be asked again */
-    if (flight->asked_us == 0)
-        flight->asked_us = cg_clock_monotonic_us();
+    cg_flight_note_asked(flight);
     flight->asked_at_ms = cg_now_ms(machine->clock);
-    if (!cg_forward_fields(&founder->plan, facts, machine->via, &founder->arena,
-                           &flight->forwarded)) {
+    if (!cg_forward_fields(&founder->plan, facts, machine->via, cg_request_traceparent(founder),
+                           &founder->arena, &flight->forwarded)) {
         fail(flight, CG_ORIGIN_BAD_ANSWER, CG_STR("the request has too many fields to forward"));
         return CG_CONTINUE;
     }
@@ -204,7 +202,7 @@ static void on_refusal_purged(void *owner, enum cg_store_result result)
 {
     struct cg_flight *flight = cg_flight_of(owner);
     if (result != CG_STORE_OK)
-        cg_count(flight->machine->sheet, CG_METRIC_STORE_ERRORS, 1);
+        cg_count_store_error(flight->machine->sheet, CG_OPERATION_PURGE);
     cg_flight_answered(flight);
 }
 
@@ -223,7 +221,7 @@ enum cg_step_result cg_flight_step_refused(struct cg_flight *flight)
     cg_purge_on_refusal(machine->ruleset, &founder->plan, flight->status, &founder->arena, &set);
     if (set.instance_count == 0)
         return CG_CONTINUE;
-    cg_count(machine->sheet, CG_METRIC_DELETES, set.instance_count);
+    cg_request_note_purge(machine, founder->plan.route, &set);
     cg_flight_await(flight);
     machine->store->port->purge(machine->store, set.instances, set.instance_count,
                                 on_refusal_purged, flight);
@@ -235,14 +233,13 @@ static void stop_keeping(struct cg_flight *flight)
 {
     flight->kept = false;
     cg_flight_delist(flight);
-    flight->storable.store_expired = false;
-    if (flight->storable.store) {
-        flight->storable.store = false;
-        flight->shareable = false;
-        flight->storable.reason = CG_REASON_TOO_LARGE;
-        mark_unshared(flight);
-        cg_flight_disclaim(flight);
-    }
+    if (!flight->storable.store && !flight->storable.store_expired)
+        return;
+    flight->storable.store = flight->storable.store_expired = false;
+    flight->shareable = false;
+    flight->storable.reason = CG_REASON_TOO_LARGE;
+    mark_unshared(flight);
+    cg_flight_disclaim(flight);
 }
 
 enum cg_step_result cg_flight_step_body(struct cg_flight *flight)
@@ -279,12 +276,13 @@ static void on_filled(void *owner, enum cg_store_result result)
 {
     struct cg_flight *flight = cg_flight_of(owner);
     struct cg_machine *machine = flight->machine;
+    cg_flight_note_filled(flight);
     if (result == CG_STORE_OK) {
         flight->stored = flight->shareable;
         cg_count(machine->sheet, CG_METRIC_SETS, 1);
-        cg_count_route(machine->sheet, flight->founder->plan.route->index, CG_ROUTE_SETS);
+        cg_count_route(machine->sheet, cg_request_slot(flight->founder), CG_ROUTE_SETS);
     } else {
-        cg_count(machine->sheet, CG_METRIC_STORE_ERRORS, 1);
+        cg_count_store_error(machine->sheet, CG_OPERATION_FILL);
         cg_count_reason(machine->sheet, CG_REASON_STORE_REFUSED);
     }
     end_fill(flight);
@@ -294,7 +292,7 @@ static void on_marker_filled(void *owner, enum cg_store_result result)
 {
     struct cg_flight *flight = cg_flight_of(owner);
     if (result != CG_STORE_OK)
-        cg_count(flight->machine->sheet, CG_METRIC_STORE_ERRORS, 1);
+        cg_count_store_error(flight->machine->sheet, CG_OPERATION_FILL);
     end_fill(flight);
 }
 
@@ -320,6 +318,7 @@ static void fill(struct cg_flight *flight, const struct cg_key *key, const struc
     cg_flight_ref(flight);
     flight->fills++;
     store->port->fill(store, key, blob, entry->lifetime_ms + after_ms, answer, flight);
+    cg_flight_note_fill(flight);
     cg_blob_unref(blob);
 }
 
@@ -335,17 +334,23 @@ static void name_versions(const struct cg_flight *flight, struct cg_entry *entry
     }
 }
 
+/* It may be over at once, and is no time to send everybody; a refusal purges. */
+static bool says_nothing_of_later(unsigned status)
+{
+    return status >= 500 || status == 408 || status == 429 || status == 401 || status == 403;
+}
+
 /*
- * Hit-for-miss: for a while nobody waits for what cannot be shared. Not after an error, which may
- * be over at once and is no time to send everybody; nor after a refusal, which purges.
+ * Hit-for-miss: for a while nobody waits for what cannot be shared. The marker takes the place of
+ * what was stored, which the origin's answer has made old, and makes place for the next that can be
+ * stored; an answer that says nothing about the resource leaves both as they are.
  */
 static void mark_unshared(struct cg_flight *flight)
 {
     struct cg_request *founder = flight->founder;
     const struct cg_route *route = founder->plan.route;
     if (flight->sharing != CG_SHARING_VERSIONS || founder->alone || !flight->may_store ||
-        flight->status >= 500 || flight->status == 401 || flight->status == 403 ||
-        route->hit_for_miss_ms == 0)
+        says_nothing_of_later(flight->status) || route->hit_for_miss_ms == 0)
         return;
     struct cg_entry marker = {
         .kind = CG_ENTRY_PASS,
@@ -420,7 +425,8 @@ enum cg_step_result cg_flight_step_store(struct cg_flight *flight)
     cg_flight_go(flight, CG_FLIGHT_done);
     leave_lane(flight);
     if (flight->outcome != CG_ORIGIN_COMPLETE) {
-        cg_count(flight->machine->sheet, CG_METRIC_UPSTREAM_ERRORS, 1);
+        cg_count_upstream_error(flight->machine->sheet, flight->founder->plan.upstream,
+                                (unsigned)flight->outcome);
         uint64_t held;
         if (cg_log_gate_open(&flight->machine->failure_gate, cg_now_ms(flight->machine->clock),
                              &held))

@@ -142,6 +142,7 @@ void cg_flight_learn_from_head(struct cg_flight *flight)
             cg_flight_fill(flight, &founder->variant_key, &entry, after_ms);
         return;
     case CG_HEAD_INVALIDATE:
+        cg_count_purge(flight->machine->sheet, CG_PURGE_HEAD, 1);
         entry.lifetime_ms = entry.stale_while_revalidate_ms = entry.stale_if_error_ms = 0;
         entry.fields.count = 0; /* nobody asks about it either */
         entry.body = CG_STR("");

@@ -19,6 +19,7 @@
 #include "cachegate/delivery.h"
 #include "cachegate/purge.h"
 #include "cachegate/seal.h"
+#include "cachegate/trace_context.h"
 #include "cachegate/verdict.h"
 #include "cachegate/wishes.h"
 #include "gateway/request/record.h"
@@ -138,7 +139,6 @@ struct cg_request {
     enum cg_result result;
     int upstream; /* that was asked; CG_RECORD_NO_UPSTREAM */
     unsigned upstream_status;
-    struct cg_str log_method, log_path;
 
     struct cg_arena arena;                /* owned */
     const struct cg_request_facts *facts; /* borrowed from the client until `kept`, then own */
@@ -191,6 +191,11 @@ struct cg_request {
     bool hold_due;            /* time to try the purge again */
     struct cg_timer hold_timer;
 
+    bool has_trace, trace_is_theirs; /* the client began it */
+    bool has_fetch_trace;
+    struct cg_trace trace;       /* once somebody asked for it */
+    struct cg_trace fetch_trace; /* of the request whose fetch it shared */
+
     struct cg_timer timer; /* waiting for a flight; renewing a mark */
     bool timed_out;
 };
@@ -242,10 +247,11 @@ struct cg_flight {
     struct cg_origin_exchange *exchange; /* NULL before the start and after the end */
     bool paused;
     int64_t asked_at_ms, head_at_ms;
-    int64_t asked_us, ended_us; /* monotonic; 0: not yet */
-    unsigned origin_status;     /* as it came; 0: nothing did */
-    bool has_head;              /* the origin answered */
-    bool head_ready;            /* … and waiters may look */
+    /* Monotonic; 0: not yet. It may be sent twice, see cg_flight_ask_again. */
+    int64_t asked_us, sent_us, ended_us, store_since_us, fill_since_us;
+    unsigned origin_status; /* as it came; 0: nothing did */
+    bool has_head;          /* the origin answered */
+    bool head_ready;        /* … and waiters may look */
     unsigned status;
     struct cg_fields fields;
     bool has_length, no_body;
@@ -346,6 +352,15 @@ const struct cg_ruleset *cg_request_rules(const struct cg_request *request);
 bool cg_request_look_twice(struct cg_request *request);
 /* Brings the first plan back, if there is one. */
 void cg_request_look_back(struct cg_request *request);
+
+/* ---- request_trace.c ---- */
+/* The trace that such fields continue, or a new one; with a span of our own. True: theirs. */
+bool cg_machine_trace(struct cg_machine *machine, const struct cg_fields *fields,
+                      struct cg_trace *ret_trace);
+/* While its facts are there, or when it was asked for before. */
+const struct cg_trace *cg_request_trace(struct cg_request *request);
+/* What is sent upstream; empty: nothing. */
+struct cg_str cg_request_traceparent(struct cg_request *request);
 
 /* ---- request_wishes.c ---- */
 /* What the client says about caches, as far as its route honours it. True: it wants nothing from

@@ -14,10 +14,12 @@
 #define GATEWAY_REQUEST_RECORD_H
 
 #include "cachegate/plan.h"
+#include "cachegate/trace_context.h"
 #include "gateway/base/metrics.h"
 
 struct cg_machine;
 struct cg_request;
+struct cg_flight;
 
 enum { CG_RECORD_NO_UPSTREAM = -1 };
 
@@ -45,9 +47,18 @@ struct cg_request_record {
     uint8_t key_id[CG_DIGEST_BYTES];
     int upstream;             /* index in the settings; CG_RECORD_NO_UPSTREAM: not asked */
     unsigned upstream_status; /* 0: it did not answer */
+
+    const struct cg_trace *trace;       /* only where somebody observes */
+    const struct cg_trace *fetch_trace; /* of the request whose fetch it shared, or NULL */
 };
 
 /* ---- for the machine ---- */
+
+/* Where its route is counted. */
+size_t cg_request_slot(const struct cg_request *request);
+/* What is purged, and why: counted, and listed among the recent purges. The one place for that. */
+void cg_request_note_purge(struct cg_machine *machine, const struct cg_route *route,
+                           const struct cg_purge_set *set);
 
 /* An answer of that status begins. */
 void cg_request_note_head(struct cg_request *request, unsigned status);
@@ -57,8 +68,20 @@ void cg_request_note_end(struct cg_request *request);
 void cg_request_note_store_wait(struct cg_request *request);
 void cg_request_note_store_answer(struct cg_request *request);
 void cg_request_note_flight_left(struct cg_request *request);
+/* The upstream is asked, and answers. */
+void cg_flight_note_asked(struct cg_flight *flight);
+void cg_flight_note_head(struct cg_flight *flight, unsigned status);
+/* It waits for the store, and no longer. */
+void cg_flight_note_store_wait(struct cg_flight *flight);
+void cg_flight_note_store_answer(struct cg_flight *flight);
+/* It was given something to store, which is stored. */
+void cg_flight_note_fill(struct cg_flight *flight);
+void cg_flight_note_filled(struct cg_flight *flight);
 
 /* ---- for the front ---- */
+
+/* The slots of a ruleset's routes, by index; to be freed. */
+size_t *cg_route_slots_create(struct cg_book *book, const struct cg_ruleset *ruleset);
 
 /* A request that was refused before the machine took it up. */
 void cg_machine_note_refusal(struct cg_machine *machine, const struct cg_request_record *record);

@@ -26,6 +26,13 @@ enum cg_unpurgeable {
     CG_UNPURGEABLE_LEASE,   /* its answer is held until nobody trusts what it made wrong */
 };
 
+/* What requests without a valid traceparent are forwarded with. */
+enum cg_tracing {
+    CG_TRACING_SAMPLED,   /* a new one that asks for the trace to be recorded */
+    CG_TRACING_UNSAMPLED, /* … that does not */
+    CG_TRACING_PASS,      /* none; a valid one is passed on as it is */
+};
+
 /* The numbers the machines obey; filled from settings. */
 struct cg_machine_limits {
     size_t response_capture_max;
@@ -55,9 +62,9 @@ struct cg_machine {
     struct cg_origin *origin;
     struct cg_clock *clock;
     struct cg_sheet *sheet;
+    const size_t *route_slots; /* of the sheet's book, by index in the ruleset */
     struct cg_str via;
     struct cg_str admin_token; /* for PURGE on the traffic port; empty: never accepted */
-    bool log_requests;
     /* Told of every request when it is over (record.h); NULL: nobody is. Must not answer clients.
      */
     void (*observe)(void *observer, const struct cg_request_record *record);
@@ -66,6 +73,8 @@ struct cg_machine {
     struct cg_sealer *sealer;                         /* for stores that seal; one thread's */
     void (*random_bytes)(void *bytes, size_t length); /* fit for salts */
     struct cg_log_gate failure_gate, widened_gate, store_gate; /* zeroed */
+    enum cg_tracing tracing;
+    uint64_t trace_state[4]; /* of the generator of ids; zeroed */
     uint64_t writer_seed[2]; /* random; writer ids are this and a counter */
     uint64_t writer_count;
     struct cg_flights *flights; /* owned */

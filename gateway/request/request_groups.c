@@ -57,7 +57,7 @@ static void on_moved(void *owner, enum cg_store_result result)
     struct cg_request *request = cg_request_of(owner);
     if (result != CG_STORE_OK) {
         request->counter_result = result;
-        cg_count(request->machine->sheet, CG_METRIC_STORE_ERRORS, 1);
+        cg_count_store_error(request->machine->sheet, CG_OPERATION_PURGE);
     }
     cg_request_answered(request);
 }

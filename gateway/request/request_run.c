@@ -193,6 +193,7 @@ void cg_request_start(struct cg_machine *machine, struct cg_client *client,
                       16 * (facts->body.length + machine->limits.response_capture_max));
     cg_buf_init(&request->sending, CG_SEND_BYTES_MAX);
     machine->live++;
+    cg_gauge_add(machine->sheet, CG_GAUGE_REQUESTS, 1);
     *ret_request = request;
     run(request);
 }

@@ -1,12 +1,9 @@
 /*
  * The read path of a request, in the order of its life. Writes are in request_write.c.
  */
-#include <stdio.h>
-
 #include "cachegate/early_refresh.h"
 #include "cachegate/freshness.h"
 #include "gateway/base/clock.h"
-#include "gateway/base/log.h"
 #include "gateway/request/machine.h"
 
 static void count(struct cg_request *request, enum cg_metric metric)
@@ -17,7 +14,7 @@ static void count(struct cg_request *request, enum cg_metric metric)
 static void count_route(struct cg_request *request, enum cg_route_metric metric)
 {
     if (request->plan.route != NULL)
-        cg_count_route(request->machine->sheet, request->plan.route->index, metric);
+        cg_count_route(request->machine->sheet, cg_request_slot(request), metric);
 }
 
 static enum cg_step_result refuse(struct cg_request *request)
@@ -28,17 +25,6 @@ static enum cg_step_result refuse(struct cg_request *request)
                            request->plan.detail, NULL);
     cg_request_go(request, CG_REQUEST_await_client);
     return CG_CONTINUE;
-}
-
-/* What the log line says at the end, when the client's memory is gone. Queries may carry secrets:
- * the path alone is logged. */
-static void remember_for_log(struct cg_request *request)
-{
-    struct cg_str path, query;
-    bool has_query;
-    cg_target_split(request->facts->target, &path, &query, &has_query);
-    request->log_method = cg_arena_copy(&request->arena, request->facts->method);
-    request->log_path = cg_arena_copy(&request->arena, path);
 }
 
 enum cg_step_result cg_request_pass(struct cg_request *request, enum cg_reason reason)
@@ -71,8 +57,6 @@ enum cg_step_result cg_request_step_receive(struct cg_request *request)
 {
     struct cg_machine *machine = request->machine;
     count(request, CG_METRIC_REQUESTS);
-    if (machine->log_requests)
-        remember_for_log(request);
     cg_plan_make(machine->ruleset, request->facts, false, &request->arena, &request->plan);
     request->reason = request->plan.reason;
     if (cg_str_eq(request->facts->method, CG_STR("PURGE")) &&
@@ -125,7 +109,7 @@ enum cg_step_result cg_request_step_lookup(struct cg_request *request)
 
 enum cg_step_result cg_request_pass_in_outage(struct cg_request *request)
 {
-    count(request, CG_METRIC_STORE_ERRORS);
+    cg_count_store_error(request->machine->sheet, CG_OPERATION_LOOKUP);
     if (request->wishes.only_if_cached)
         return cg_request_refuse_unasked(request);
     request->in_outage = true;
@@ -320,31 +304,12 @@ enum cg_step_result cg_request_step_await_client(struct cg_request *request)
     return CG_CONTINUE;
 }
 
-static void log_request(const struct cg_request *request)
-{
-    char status[8], micros[24];
-    snprintf(status, sizeof(status), "%u", request->reply_status);
-    snprintf(micros, sizeof(micros), "%lld",
-             (long long)(cg_clock_monotonic_us() - request->started_us));
-    const struct cg_log_pair pairs[] = {
-        {"route", request->plan.route == NULL ? CG_STR("-") : request->plan.route->name},
-        {"method", request->log_method},
-        {"path", request->log_path},
-        {"status", cg_str_from(status)},
-        {"reason", cg_str_from(cg_reason_word(request->reason))},
-        {"micros", cg_str_from(micros)},
-    };
-    cg_log_pairs(CG_LOG_INFO, "request", pairs, sizeof(pairs) / sizeof(pairs[0]));
-}
-
 enum cg_step_result cg_request_step_finished(struct cg_request *request)
 {
     cg_flight_leave(request);
     cg_timer_disarm(request->machine->clock, &request->timer);
     if (!request->reply_begun)
         cg_count_reason(request->machine->sheet, request->reason);
-    if (request->machine->log_requests && request->reply_begun)
-        log_request(request);
     request->finished = true;
     cg_request_unref(request);
     return CG_WAIT;

@@ -28,7 +28,7 @@ void cg_request_on_done(void *owner, enum cg_store_result result)
     struct cg_request *request = cg_request_of(owner);
     if (result != CG_STORE_OK) {
         request->store_result = result;
-        cg_count(request->machine->sheet, CG_METRIC_STORE_ERRORS, 1);
+        cg_count_store_error(request->machine->sheet, CG_OPERATION_PURGE);
     }
     cg_request_answered(request);
 }
@@ -39,7 +39,7 @@ static void on_marked(void *owner, enum cg_store_result result)
     if (result == CG_STORE_OK)
         request->marked_until_ms = request->mark_deadline_ms;
     else
-        cg_count(request->machine->sheet, CG_METRIC_STORE_ERRORS, 1);
+        cg_count_store_error(request->machine->sheet, CG_OPERATION_MARK);
     cg_request_answered(request);
 }
 
@@ -48,7 +48,7 @@ static void on_released(void *owner, enum cg_store_result result)
     struct cg_request *request = cg_request_of(owner);
     request->release_failed = result != CG_STORE_OK;
     if (request->release_failed)
-        cg_count(request->machine->sheet, CG_METRIC_STORE_ERRORS, 1);
+        cg_count_store_error(request->machine->sheet, CG_OPERATION_PURGE);
     cg_request_answered(request);
 }
 
@@ -56,7 +56,7 @@ static void on_held(void *owner, enum cg_store_result result)
 {
     struct cg_request *request = cg_request_of(owner);
     if (result != CG_STORE_OK) {
-        cg_count(request->machine->sheet, CG_METRIC_STORE_ERRORS, 1);
+        cg_count_store_error(request->machine->sheet, CG_OPERATION_MARK);
         cg_request_complain(request, "hold-failed",
                             "what a write of unknown outcome touches is not kept out of the cache");
     }
@@ -279,13 +279,10 @@ enum cg_step_result cg_request_step_write_stream(struct cg_request *request)
 
 static void count_purge(struct cg_request *request)
 {
-    struct cg_sheet *sheet = request->machine->sheet;
-    const struct cg_purge_set *after = &request->after;
-    cg_count(sheet, CG_METRIC_DELETES, after->instance_count);
-    cg_count(sheet, CG_METRIC_BANS, after->ban_count);
-    cg_count(sheet, CG_METRIC_WIDENED, after->widened);
-    uint64_t held;
     struct cg_machine *machine = request->machine;
+    const struct cg_purge_set *after = &request->after;
+    cg_request_note_purge(machine, request->plan.route, after);
+    uint64_t held;
     if (after->widened > 0 &&
         cg_log_gate_open(&machine->widened_gate, cg_now_ms(machine->clock), &held))
         cg_log(CG_LOG_WARN, "purge-widened", "route %.*s: %.*s (%llu more not logged)",
@@ -431,11 +428,12 @@ enum cg_step_result cg_request_step_purge_method(struct cg_request *request)
                                CG_STR("PURGE needs the admin token as a Bearer credential"), NULL);
         return CG_CONTINUE;
     }
+    request->intent.cause = CG_PURGE_METHOD;
     cg_purge_of_path(request->machine->ruleset, &request->plan.path, &request->arena,
                      &request->intent);
+    cg_request_note_purge(request->machine, request->plan.route, &request->intent);
     request->is_write = true;
     request->reason = CG_REASON_WRITE;
-    cg_count(request->machine->sheet, CG_METRIC_DELETES, request->intent.instance_count);
     cg_request_go(request, CG_REQUEST_purged);
     cg_request_await(request);
     store->port->purge(store, request->intent.instances, request->intent.instance_count,

@@ -8,7 +8,7 @@
 #include "gateway/base/log.h"
 
 /* Whether the store can be used yet, and whether its epoch moved, is asked that often. */
-enum { LOOK_EVERY_MS = 250 };
+enum { LOOK_EVERY_MS = 250, ORDER_BYTES_MAX = 16 << 20 };
 
 struct visit {
     struct cg_client base;
@@ -27,6 +27,7 @@ struct cg_warm {
     size_t failed;       /* of this round */
     uint32_t concurrency, under_way;
     void (*on_done)(void *owner);
+    void (*on_end)(void *owner, size_t failed); /* of a list that is asked for once */
     void *owner;
     struct visit *visits;
     struct cg_timer turn; /* work is done from the loop */
@@ -159,9 +160,9 @@ static void look(struct cg_warm *warm)
     store->port->lookup(store, NULL, NULL, 0, on_view, warm);
 }
 
-static void on_turn(void *owner)
+/* What has ended goes, what may begin does. True: nothing is under way, and nothing is left. */
+static bool work(struct cg_warm *warm)
 {
-    struct cg_warm *warm = owner;
     struct visit *next;
     for (struct visit *visit = warm->visits; visit != NULL; visit = next) {
         next = visit->next;
@@ -169,20 +170,54 @@ static void on_turn(void *owner)
             end_visit(visit);
     }
     if (warm->stopped)
-        return;
-    wake(warm, LOOK_EVERY_MS); /* sooner if anything ends */
+        return false;
     while (warm->running && warm->begun < warm->count && warm->under_way < warm->concurrency)
         begin_visit(warm, &warm->wishes[warm->begun++]);
-    if (warm->running && warm->under_way == 0)
+    return warm->running && warm->under_way == 0;
+}
+
+static void on_turn(void *owner)
+{
+    struct cg_warm *warm = owner;
+    if (!warm->stopped)
+        wake(warm, LOOK_EVERY_MS); /* sooner if anything ends */
+    if (work(warm))
         end_round(warm);
-    look(warm);
+    if (!warm->stopped)
+        look(warm);
+}
+
+static void on_turn_of_one(void *owner)
+{
+    struct cg_warm *warm = owner;
+    if (work(warm))
+        warm->on_end(warm->owner, warm->failed); /* and it may be gone */
+}
+
+/* ---- orders ---- */
+
+struct cg_warm_order *cg_warm_order_create(size_t room)
+{
+    struct cg_warm_order *order = calloc(1, sizeof(*order));
+    CG_ASSERT(order != NULL && room <= CG_WARM_ORDER_MAX);
+    cg_arena_init(&order->arena, ORDER_BYTES_MAX);
+    order->wishes = CG_ARENA_ARRAY(&order->arena, struct cg_warm_wish, room + 1);
+    return order;
+}
+
+struct cg_warm_order *cg_warm_order_destroy(struct cg_warm_order *order)
+{
+    if (order == NULL)
+        return NULL;
+    cg_arena_fini(&order->arena);
+    free(order);
+    return NULL;
 }
 
 /* ---- life ---- */
 
-struct cg_warm *cg_warm_create(struct cg_machine *machine, const struct cg_warm_wish *wishes,
-                               size_t count, uint32_t concurrency, void (*on_done)(void *owner),
-                               void *owner)
+static struct cg_warm *create(struct cg_machine *machine, const struct cg_warm_wish *wishes,
+                              size_t count, uint32_t concurrency, void (*on_turn_of)(void *owner))
 {
     struct cg_warm *warm = calloc(1, sizeof(*warm));
     CG_ASSERT(warm != NULL && concurrency > 0);
@@ -190,10 +225,29 @@ struct cg_warm *cg_warm_create(struct cg_machine *machine, const struct cg_warm_
     warm->wishes = wishes;
     warm->count = count;
     warm->concurrency = concurrency;
+    warm->turn = (struct cg_timer){.on_expiry = on_turn_of, .owner = warm};
+    wake(warm, 0);
+    return warm;
+}
+
+struct cg_warm *cg_warm_create(struct cg_machine *machine, const struct cg_warm_wish *wishes,
+                               size_t count, uint32_t concurrency, void (*on_done)(void *owner),
+                               void *owner)
+{
+    struct cg_warm *warm = create(machine, wishes, count, concurrency, on_turn);
     warm->on_done = on_done;
     warm->owner = owner;
-    warm->turn = (struct cg_timer){.on_expiry = on_turn, .owner = warm};
-    wake(warm, 0);
+    return warm;
+}
+
+struct cg_warm *cg_warm_once(struct cg_machine *machine, const struct cg_warm_wish *wishes,
+                             size_t count, uint32_t concurrency,
+                             void (*on_end)(void *owner, size_t failed), void *owner)
+{
+    struct cg_warm *warm = create(machine, wishes, count, concurrency, on_turn_of_one);
+    warm->on_end = on_end;
+    warm->owner = owner;
+    begin_round(warm);
     return warm;
 }
 

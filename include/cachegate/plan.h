@@ -118,13 +118,15 @@ struct cg_str cg_forward_authority(const struct cg_plan *plan, const struct cg_r
                                    struct cg_arena *arena);
 
 /*
- * The fields to send upstream: end-to-end ones; X-Forwarded-For/-Proto/-Host and Via set (client
- * ones replaced); X-Original-URL and its like dropped, method overrides for safe methods; for
+ * The fields to send upstream: end-to-end ones; X-Forwarded-For/-Proto/-Host, Via and, unless it is
+ * empty, traceparent set (client ones replaced; tracestate stays with a valid traceparent only);
+ * X-Original-URL and its like dropped, method overrides for safe methods; for
  * LOOKUP also conditional fields, Range, claims of a client address and, with `forward: keyed`, all
  * that is neither keyed nor well known. Host and framing fields are not among them. False when
  * there are too many fields.
  */
 bool cg_forward_fields(const struct cg_plan *plan, const struct cg_request_facts *facts,
-                       struct cg_str via, struct cg_arena *arena, struct cg_fields *ret_fields);
+                       struct cg_str via, struct cg_str traceparent, struct cg_arena *arena,
+                       struct cg_fields *ret_fields);
 
 #endif

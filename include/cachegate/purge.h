@@ -12,6 +12,14 @@
 #include "cachegate/ban.h"
 #include "cachegate/plan.h"
 
+enum cg_purge_cause {
+#define CG_PURGE_CAUSE(name, word, sentence) CG_PURGE_##name,
+#include "cachegate/tables/purge_causes.def"
+#undef CG_PURGE_CAUSE
+    CG_PURGE_CAUSE_COUNT
+};
+const char *cg_purge_cause_word(enum cg_purge_cause cause);
+
 struct cg_purge_limits {
     size_t json_body_max;
     size_t json_depth_max;
@@ -30,6 +38,12 @@ struct cg_purge_set {
     size_t ban_count;
     unsigned widened;             /* clauses that became open because a value was missing */
     struct cg_str widened_detail; /* the first one: which value, and why */
+    /* For whoever watches. `cause` is of what is added next: set it for a zeroed set of the admin
+     * API where it is another one. */
+    enum cg_purge_cause cause;
+    size_t causes[CG_PURGE_CAUSE_COUNT]; /* how many instances and bans are there for each */
+    struct cg_str *shapes;               /* patterns of the rules, nothing filled in; distinct */
+    size_t shape_count;
 };
 
 /* What the upstream answered, as far as it is known. */

@@ -90,7 +90,7 @@ class AdminJourney(Journey):
             answer = self.front.admin(method, path)
             self.assertRefused(answer, 405)
             self.assertEqual(answer.field("allow"), allowed)
-        self.assertRefused(self.front.admin("POST", "/cache/refresh"), 501)
+        self.assertRefused(self.front.admin("POST", "/cache/refresh"), 400, "JSON")
 
     def test_the_index_names_every_path(self):
         index = self.front.admin("GET", "/").body.decode()
@@ -199,14 +199,15 @@ class AdminJourney(Journey):
         metrics = self.front.admin("GET", "/metrics")
         self.assertIn("version=0.0.4", metrics.field("content-type"))
         text = metrics.body.decode()
-        self.assertIn("\ncachegate_hits_total 4\n", text)
+        hits = re.findall(r'\ncachegate_requests_total\{[^}]*cache="hit"\} (\d+)', text)
+        self.assertEqual(sum(map(int, hits)), 4)
         self.assertIn('\ncachegate_reasons_total{reason="fresh"} 4\n', text)
         self.assertIn('route="o\\"p\\\\en"', text)
 
     def test_the_exposition_is_well_formed(self):
         text = self.front.admin("GET", "/metrics").body.decode()
         described, seen = set(), set()
-        sample = re.compile(r'([a-z_]+)(\{([a-z]+="(\\.|[^"\\])*",?)+\})? \d+(\.\d+)?')
+        sample = re.compile(r'([a-z_]+?)(?:_bucket|_sum|_count)?(\{([a-z]+="(\\.|[^"\\])*",?)+\})? \d+(\.\d+)?')
         for line in text.rstrip("\n").split("\n"):
             if line.startswith("# "):
                 described.add(line.split(" ")[2])

@@ -79,7 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cg_plan_make(ruleset, &facts, true, &arena, &plan);
     if (plan.kind == CG_PLAN_LOOKUP)
         check_lookup(ruleset, &facts, &plan, &arena);
-    (void)cg_forward_fields(&plan, &facts, CG_STR("gate"), &arena, &fields);
+    (void)cg_forward_fields(&plan, &facts, CG_STR("gate"), CG_STR(""), &arena, &fields);
     (void)cg_vary_signature(CG_STR("accept-encoding,accept-language,x-k"), facts.fields, &arena);
     check_purges(ruleset, &facts, &plan, answer, &arena);
     cg_arena_fini(&arena);

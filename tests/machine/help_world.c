@@ -7,6 +7,7 @@
 #include "cachegate/assert.h"
 #include "cachegate/seal.h"
 #include "gateway/config/tree.h"
+#include "gateway/request/record.h"
 #include "gateway/store/memory.h"
 #include "gateway/store/outage_memory.h"
 
@@ -681,11 +682,12 @@ struct world *world_create(const char *rules_yaml)
     world->store.port = &world->port;
     world->origin.port = &origin_port;
     world->ruleset = compile(rules_yaml);
-    world->book = cg_book_create(world->ruleset->route_count);
+    world->book = cg_book_create(2);
     world->memory = cg_memory_create(8 << 20, world->ruleset->lifetime_max_ms, 4711);
     world->inner = cg_memory_open(world->memory, &world->clock);
     world->mail = (struct cg_timer){.on_expiry = deliver, .owner = world};
     (void)cg_memory_on_mail(world->inner, on_mail, world);
+    world->route_slots = cg_route_slots_create(world->book, world->ruleset);
     world->machine = (struct cg_machine){
         .ruleset = world->ruleset,
         .limits = {.response_capture_max = 4096,
@@ -708,6 +710,7 @@ struct world *world_create(const char *rules_yaml)
         .origin = &world->origin,
         .clock = &world->clock,
         .sheet = cg_book_sheet(world->book),
+        .route_slots = world->route_slots,
         .via = CG_STR("cachegate"),
         .admin_token = CG_STR("sesame"),
         .writer_seed = {1, 1},
@@ -760,6 +763,7 @@ void world_destroy(struct world *world)
     cg_memory_close(world->inner);
     cg_memory_destroy(world->memory);
     cg_ruleset_destroy(world->ruleset);
+    free(world->route_slots);
     cg_book_destroy(world->book);
     free(world);
 }

@@ -56,6 +56,7 @@ struct world_exchange {
 struct world {
     struct cg_machine machine;
     struct cg_ruleset *ruleset;
+    size_t *route_slots;
     struct cg_book *book;
     struct cg_clock clock;
     int64_t now_ms;

@@ -29,7 +29,8 @@ static const char rules[] = "defaults: {ttl: 5m}\n"
                             "    scope: [user, {tenant: header X-Tenant}, {org: cookie org}]\n"
                             "    inert: {headers: [X-Session-Hint], cookies: [theme]}\n";
 
-static struct cg_str forward(const struct cg_request_facts *facts, bool as_pass)
+static struct cg_str forward_with(const struct cg_request_facts *facts, bool as_pass,
+                                  struct cg_str traceparent)
 {
     struct cg_ruleset *ruleset = help_ruleset(rules);
     struct cg_plan plan;
@@ -38,11 +39,16 @@ static struct cg_str forward(const struct cg_request_facts *facts, bool as_pass)
     cg_plan_make(ruleset, facts, false, &arena, &plan);
     if (as_pass)
         plan.kind = CG_PLAN_PASS;
-    cr_assert(cg_forward_fields(&plan, facts, CG_STR("gate"), &arena, &fields));
+    cr_assert(cg_forward_fields(&plan, facts, CG_STR("gate"), traceparent, &arena, &fields));
     for (size_t i = 0; i < fields.count; i++)
         text = cg_arena_printf(&arena, "%.*s%.*s: %.*s\n", CG_STR_ARG(text),
                                CG_STR_ARG(fields.items[i].name), CG_STR_ARG(fields.items[i].value));
     return text;
+}
+
+static struct cg_str forward(const struct cg_request_facts *facts, bool as_pass)
+{
+    return forward_with(facts, as_pass, CG_STR(""));
 }
 
 /* What is added to every request. */
@@ -100,8 +106,7 @@ Test(forward, fields_travel_as_the_plan_says)
         {"keyed only", "GET /keyed",
          "Accept: x\nAccept-Language: de\nX-Lang: de\nX-Tenant: t\nAuthorization: a\n"
          "X-Session-Hint: h\nTraceparent: 00\nAccept-Encoding: br\nUser-Agent: u",
-         "x-lang: de\nx-tenant: t\nauthorization: a\ntraceparent: 00\naccept-encoding: br\n" OURS,
-         false},
+         "x-lang: de\nx-tenant: t\nauthorization: a\naccept-encoding: br\n" OURS, false},
         {"keyed cookies only", "GET /keyed", "Cookie: theme=1; k=2; org = 3",
          "cookie: k=2; org = 3\n" OURS, false},
         {"no keyed cookie", "GET /keyed", "Cookie: theme=1", OURS, false},
@@ -111,6 +116,32 @@ Test(forward, fields_travel_as_the_plan_says)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct cg_request_facts facts = make_request(&arena, rows[i].line, rows[i].fields);
         struct cg_str text = forward(&facts, rows[i].as_pass);
+        cr_expect(cg_str_eq(text, cg_str_from(rows[i].expected)), "%s:\n%.*s", rows[i].name,
+                  CG_STR_ARG(text));
+    }
+}
+
+#define THEIRS "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+Test(forward, one_traceparent_travels_and_tracestate_only_where_theirs_is_valid)
+{
+    static const struct {
+        const char *name, *line, *fields, *expected;
+    } rows[] = {
+        {"valid", "GET /a", "Traceparent: " THEIRS "\nTracestate: a=b\nTracestate: c=d",
+         "tracestate: a=b\ntracestate: c=d\n" OURS "traceparent: ours\n"},
+        {"valid, keyed only", "GET /keyed", "Traceparent: " THEIRS "\nTracestate: a=b",
+         "tracestate: a=b\n" OURS "traceparent: ours\n"},
+        {"invalid", "GET /a", "Traceparent: 00\nTracestate: a=b", OURS "traceparent: ours\n"},
+        {"missing", "GET /a", "Tracestate: a=b", OURS "traceparent: ours\n"},
+        {"twice", "GET /a", "Traceparent: " THEIRS "\nTraceparent: " THEIRS "\nTracestate: a=b",
+         OURS "traceparent: ours\n"},
+        {"a write", "POST /a", "Tracestate: a=b\nTraceparent: " THEIRS,
+         "tracestate: a=b\n" OURS "traceparent: ours\n"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct cg_request_facts facts = make_request(&arena, rows[i].line, rows[i].fields);
+        struct cg_str text = forward_with(&facts, false, CG_STR("ours"));
         cr_expect(cg_str_eq(text, cg_str_from(rows[i].expected)), "%s:\n%.*s", rows[i].name,
                   CG_STR_ARG(text));
     }
@@ -140,6 +171,6 @@ Test(forward, too_many_fields_are_refused)
     for (size_t i = 0; i < CG_FIELDS_MAX - 3; i++)
         cr_assert(cg_fields_add(fields, &arena, CG_STR("x"), CG_STR("y")));
     cg_plan_make(help_ruleset(rules), &facts, false, &arena, &plan);
-    cr_expect_not(cg_forward_fields(&plan, &facts, CG_STR("gate"), &arena, &forwarded));
+    cr_expect_not(cg_forward_fields(&plan, &facts, CG_STR("gate"), CG_STR(""), &arena, &forwarded));
     cr_expect_eq(forwarded.count, 0);
 }

@@ -76,6 +76,7 @@ static struct cg_settings *load(const char *config, bool rules_only)
         .flag_count = flag_count,
         .variable = variable_of,
         .rules_only = rules_only,
+        .machine = folder, /* which has no limits */
     };
     problems.count = problems.error_count = 0;
     if (config != NULL)
