@@ -94,7 +94,7 @@ void cg_buf_printf(struct cg_buf *buf, const char *format, ...)
 void cg_buf_add_decimal(struct cg_buf *buf, uint64_t value)
 {
     char digits[CG_DECIMAL_MAX];
-    cg_buf_add(buf, digits, cg_decimal_print(value, digits));
+    cg_buf_add_str(buf, cg_str_from_u64(value, digits));
 }
 
 void cg_buf_add_u8(struct cg_buf *buf, uint8_t value)

@@ -195,7 +195,7 @@ static bool add_date(const struct cg_reply_facts *facts, struct cg_arena *arena,
 static struct cg_str print_age(const struct cg_reply_facts *facts, struct cg_arena *arena)
 {
     char digits[CG_DECIMAL_MAX];
-    return cg_arena_copy(arena, cg_str_of(digits, cg_decimal_print(facts->age_s, digits)));
+    return cg_arena_copy(arena, cg_str_from_u64(facts->age_s, digits));
 }
 
 static struct cg_str print_via(const struct cg_reply_facts *facts, struct cg_arena *arena)

@@ -102,16 +102,14 @@ bool cg_str_to_u64(struct cg_str s, uint64_t max, uint64_t *ret_value)
     return true;
 }
 
-size_t cg_decimal_print(uint64_t value, char room[CG_DECIMAL_MAX])
+struct cg_str cg_str_from_u64(uint64_t value, char room[CG_DECIMAL_MAX])
 {
-    char digits[CG_DECIMAL_MAX];
-    size_t at = sizeof digits;
+    size_t at = CG_DECIMAL_MAX;
     do {
-        digits[--at] = (char)('0' + value % 10);
+        room[--at] = (char)('0' + value % 10);
         value /= 10;
     } while (value > 0);
-    memcpy(room, digits + at, sizeof digits - at);
-    return sizeof digits - at;
+    return cg_str_of(room + at, CG_DECIMAL_MAX - at);
 }
 
 int cg_hex_digit(char c)

@@ -124,7 +124,8 @@ struct cg_token cg_redis_new_token(struct cg_redis_handle *handle)
 
 struct cg_str cg_redis_number(uint64_t number, char room[24])
 {
-    size_t length = cg_decimal_print(number, room);
-    room[length] = '\0';
-    return cg_str_of(room, length);
+    char digits[CG_DECIMAL_MAX];
+    struct cg_str text = cg_str_from_u64(number, digits);
+    *put(room, text) = '\0';
+    return cg_str_of(room, text.length);
 }
