@@ -216,7 +216,7 @@ static void take_replies(struct cg_redis_link *link)
             return;
         good = good && take_reply(link, reply);
         if (reply != NULL)
-            freeReplyObject(reply);
+            cg_redis_reply_free(reply);
         if (!good) {
             drop(link, "what the server says is no reply of Redis, or far too long");
             return;

@@ -25,9 +25,8 @@ static void take_version(struct cg_redis_call *call, size_t index, const redisRe
 
 static void take_entry(struct cg_redis_call *call, const redisReply *reply)
 {
-    struct cg_str entry = cg_redis_reply_str(reply);
-    if (!cg_str_empty(entry))
-        call->view.entry = cg_blob_create(entry);
+    if (!cg_str_empty(cg_redis_reply_str(reply)))
+        call->view.entry = cg_redis_reply_blob(reply);
 }
 
 /* ---- one server ---- */

@@ -13,15 +13,14 @@ static void *create_array(const redisReadTask *task, int elements)
     if ((size_t)elements > CG_REDIS_ELEMENTS_MAX - reader->elements)
         return NULL;
     reader->elements += (size_t)elements;
-    return reader->create_array(task, elements);
+    return cg_redis_reply_functions.createArray(task, elements);
 }
 
 void cg_redis_reader_init(struct cg_redis_reader *reader, size_t bytes_max)
 {
     *reader = (struct cg_redis_reader){.reader = redisReaderCreate(), .bytes_max = bytes_max};
     CG_ASSERT(reader->reader != NULL);
-    reader->functions = *reader->reader->fn;
-    reader->create_array = reader->functions.createArray;
+    reader->functions = cg_redis_reply_functions;
     reader->functions.createArray = create_array;
     reader->reader->fn = &reader->functions;
     reader->reader->privdata = reader;
