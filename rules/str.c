@@ -120,30 +120,13 @@ int cg_hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* One bit for each byte of ASCII: letters, digits and !#$%&'*+-.^_`|~ */
+static const uint64_t tchars[2] = {0x3ff6cfa00000000, 0x57ffffffc7fffffe};
+
 bool cg_is_tchar(char c)
 {
-    if (cg_is_digit(c) || cg_is_alpha(c))
-        return true;
-    switch (c) {
-    case '!':
-    case '#':
-    case '$':
-    case '%':
-    case '&':
-    case '\'':
-    case '*':
-    case '+':
-    case '-':
-    case '.':
-    case '^':
-    case '_':
-    case '`':
-    case '|':
-    case '~':
-        return true;
-    default: /* of the other 256 - 77 bytes */
-        return false;
-    }
+    unsigned char byte = (unsigned char)c;
+    return byte < 0x80 && (tchars[byte >> 6] >> (byte & 63) & 1) != 0;
 }
 
 bool cg_is_token(struct cg_str s)
