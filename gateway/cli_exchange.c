@@ -1,6 +1,7 @@
 #include "gateway/cli_exchange.h"
 
 #include "gateway/config/address.h"
+#include "gateway/config/options.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -27,21 +28,32 @@ bool cg_cli_target_take(struct cg_cli *cli, struct cg_cli_target *target)
            cg_cli_take_flag(cli, "--config", &target->config);
 }
 
+/* Rules are not read: a hook must reach its gateway while somebody is changing them. */
 static bool resolve_from_config(struct cg_cli_target *target)
 {
-    struct cg_cli cli;
-    cg_cli_init(&cli, 0, NULL);
-    cli.config = target->config;
-    struct cg_settings *settings = cg_cli_settings(&cli, false, false, &target->arena);
+    struct cg_problems problems = {.arena = &target->arena};
+    struct cg_settings_source source = {
+        .file = target->config,
+        .variable = cg_env_of_process,
+        .rules_only = true,
+        .without_rules = true,
+    };
+    cg_arena_init(&target->arena, CG_SETTINGS_ARENA_BYTES);
+    struct cg_settings *settings = cg_settings_load(&source, &target->arena, &problems);
+    struct cg_buf out;
+    cg_buf_init(&out, 1 << 20);
+    for (size_t i = 0; i < problems.count; i++)
+        if (problems.items[i].severity == CG_PROBLEM_ERROR)
+            cg_settings_print_problem(&problems.items[i], &out);
+    cg_cli_print(&out, STDERR_FILENO);
     if (settings != NULL && !settings->has_admin)
         cg_cli_complain(target->config, "no admin.listen is configured");
     bool found = settings != NULL && settings->has_admin;
     if (found) {
-        struct cg_str token = settings->admin_token;
         target->address = settings->admin;
         target->name = target->config;
         if (target->token == NULL)
-            target->token_text = cg_arena_printf(&target->arena, "%.*s", CG_STR_ARG(token)).bytes;
+            target->token_text = cg_option_text(settings->admin_token, &target->arena);
     }
     cg_settings_free(settings); /* what was copied is of the arena */
     return found;

@@ -150,8 +150,15 @@ void cg_quoted_print(struct cg_buf *out, struct cg_str text, size_t bytes_max)
 
 void cg_hex_print(struct cg_buf *out, const uint8_t *bytes, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        cg_buf_add(out, (const char[]){digits[bytes[i] >> 4], digits[bytes[i] & 15]}, 2);
+    char text[64];
+    for (size_t length = 0, i = 0; i < count; i++) {
+        text[length++] = digits[bytes[i] >> 4];
+        text[length++] = digits[bytes[i] & 15];
+        if (length == sizeof(text) || i + 1 == count) {
+            cg_buf_add(out, text, length);
+            length = 0;
+        }
+    }
 }
 
 void cg_decimal_print(struct cg_buf *out, uint64_t value)

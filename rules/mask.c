@@ -63,13 +63,34 @@ struct cg_str cg_mask_name(struct cg_str glob, struct cg_arena *arena)
     return spell(glob, true, cg_arena_alloc(arena, glob.length + 1));
 }
 
+/* A bit for each letter in it: most globs need one that a name has not. */
+static uint32_t letters_of(struct cg_str text)
+{
+    uint32_t letters = 0;
+    for (size_t i = 0; i < text.length; i++)
+        if (text.bytes[i] >= 'a' && text.bytes[i] <= 'z')
+            letters |= 1u << (text.bytes[i] - 'a');
+    return letters;
+}
+
+void cg_mask_make(const struct cg_str *names, size_t count, struct cg_arena *arena,
+                  struct cg_mask *ret_mask)
+{
+    size_t total = cg_mask_builtin_count + count;
+    struct cg_str *all = CG_ARENA_ARRAY(arena, struct cg_str, total);
+    uint32_t *letters = CG_ARENA_ARRAY(arena, uint32_t, total);
+    for (size_t i = 0; i < total; i++) {
+        all[i] = i < cg_mask_builtin_count ? cg_mask_builtin[i] : names[i - cg_mask_builtin_count];
+        letters[i] = letters_of(all[i]);
+    }
+    *ret_mask = (struct cg_mask){.names = all, .letters = letters, .count = total};
+}
+
 static bool is_listed(const struct cg_mask *mask, struct cg_str name)
 {
-    for (size_t i = 0; i < cg_mask_builtin_count; i++)
-        if (cg_str_glob(cg_mask_builtin[i], name))
-            return true;
+    uint32_t missing = ~letters_of(name);
     for (size_t i = 0; i < mask->count; i++)
-        if (cg_str_glob(mask->names[i], name))
+        if ((mask->letters[i] & missing) == 0 && cg_str_glob(mask->names[i], name))
             return true;
     return false;
 }
@@ -204,19 +225,37 @@ static bool has_secret(const struct cg_mask *mask, struct cg_str text)
     return has_web_token(text);
 }
 
-/* The same for text that is still encoded. */
+static bool is_word_only(struct cg_str text)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if (!is_word(text.bytes[i]) || text.bytes[i] == 'J')
+            return false;
+    return text.length <= CG_MASK_PART_MAX;
+}
+
+/* The same for text that is still encoded. Most is not, and holds nothing at all. */
 static bool hides_secret(const struct cg_mask *mask, struct cg_str text)
 {
     struct part part;
+    if (is_word_only(text))
+        return false;
     return !decode(text, &part) || has_secret(mask, cg_str_of(part.bytes, part.length));
 }
 
 /* ---- a URL ---- */
 
+static bool is_among(struct cg_str bytes, char c)
+{
+    for (size_t i = 0; i < bytes.length; i++)
+        if (bytes.bytes[i] == c)
+            return true;
+    return false;
+}
+
 static size_t find_any(struct cg_str text, struct cg_str bytes)
 {
     size_t at = 0;
-    while (at < text.length && cg_str_find(bytes, text.bytes[at]) == bytes.length)
+    while (at < text.length && !is_among(bytes, text.bytes[at]))
         at++;
     return at;
 }
@@ -237,6 +276,8 @@ static struct judgement judge(const struct cg_mask *mask, struct cg_str part)
 {
     struct part name;
     size_t equals = cg_str_find(part, '=');
+    if (equals == part.length && is_word_only(part))
+        return (struct judgement){part.length, false};
     if (!decode(cg_str_sub(part, 0, equals), &name) ||
         has_secret(mask, cg_str_of(name.bytes, name.length)))
         return (struct judgement){0, true};

@@ -1,7 +1,8 @@
 """Counts test cases in ctest's JUnit file: prints `PASSED FAILED`.
 
 A Criterion program and a unittest script hold many cases and say how many in their last lines; any
-other entry is one case. An entry that failed counts at least one failure, whatever it printed.
+other entry is one case. An entry that failed counts at least one failure, whatever it printed. What was
+skipped counts as nothing, and is said on standard error with its reason.
 """
 
 import re
@@ -13,7 +14,26 @@ UNITTEST = re.compile(r"^Ran (\d+) tests? in ", re.MULTILINE)
 UNITTEST_PART = re.compile(r"(failures|errors|skipped|unexpected successes)=(\d+)")
 
 
+UNITTEST_SKIPPED = re.compile(r"^(\S.*?)(?: \(__main__\.\S+\))? \.\.\. skipped ['\"](.*)['\"]$", re.MULTILINE)
+
+
+def is_skipped(entry):
+    """It said so itself; an executable that is missing looks nearly the same."""
+    skipped = entry.find("skipped")
+    return skipped is not None and skipped.get("message", "").startswith("SKIP_RETURN_CODE")
+
+
+def reasons(entry):
+    """Why the entry, or cases of it, did not run."""
+    output = entry.findtext("system-out") or ""
+    if is_skipped(entry):
+        return [next((line for line in output.splitlines() if "SKIPPED" in line), "SKIPPED")]
+    return ["SKIPPED: %s: %s" % found for found in UNITTEST_SKIPPED.findall(output)]
+
+
 def count_entry(entry):
+    if is_skipped(entry):
+        return 0, 0
     output = re.sub(r"\x1b\[[0-9;]*m", "", entry.findtext("system-out") or "")
     good = entry.get("status") == "run"
     passed, failed = 0, 0
@@ -34,6 +54,9 @@ def count_entry(entry):
 def main():
     root = xml.etree.ElementTree.parse(sys.argv[1]).getroot()
     entries = [entry for entry in root.iter("testcase") if entry.get("status") != "disabled"]
+    for entry in entries:
+        for reason in reasons(entry):
+            print("%s: %s" % (entry.get("name"), reason), file=sys.stderr)
     counts = [count_entry(entry) for entry in entries]
     print(sum(passed for passed, _ in counts), sum(failed for _, failed in counts))
 

@@ -189,4 +189,44 @@ Test(store, who_stopped_waiting_is_not_woken)
     end_claim(there, &third);
 }
 
+/* Who was overtaken may not know it yet. */
+Test(store, who_lost_a_claim_neither_renews_nor_ends_it)
+{
+    struct claimed first, second, third;
+    everybody_listens();
+    claim_as(here, &first, 1, 1, 9);
+    claim_as(there, &second, 1, 2, 8);
+    cr_assert_eq(second.answer.state, CG_CLAIM_GRANTED);
+    claims_of(here)->port->renew(claims_of(here), &first.claim);
+    claim_as(here, &third, 1, 3, 8);
+    cr_expect_eq(third.answer.state, CG_CLAIM_HELD, "not under the old versions again");
+    cr_expect_eq(third.answer.digest[7], 8);
+    end_claim(here, &third);
+    claims_of(here)->port->end(claims_of(here), &first.claim, CG_CLAIM_STORED);
+    claim_as(here, &third, 1, 4, 8);
+    cr_expect_eq(third.answer.state, CG_CLAIM_HELD);
+    cr_expect_gt(third.answer.left_ms, 0, "what the second fetches is not stored yet");
+    end_claim(here, &third);
+    end_claim(there, &second);
+}
+
+/* More than a mailbox holds. */
+Test(store, many_claims_that_end_at_once_wake_all_who_wait)
+{
+    enum { MANY = 200 };
+    static struct claimed held[MANY], waiting[MANY];
+    everybody_listens();
+    for (size_t i = 0; i < MANY; i++) {
+        claim_as(here, &held[i], (uint8_t)i, 1, 9);
+        claim_as(there, &waiting[i], (uint8_t)i, 2, 9);
+        cr_assert_eq(waiting[i].answer.state, CG_CLAIM_HELD);
+    }
+    for (size_t i = 0; i < MANY; i++)
+        end_claim(here, &held[i]);
+    for (size_t i = 0; i < MANY; i++)
+        contract_factory.wait(&waiting[i].woken);
+    for (size_t i = 0; i < MANY; i++)
+        end_claim(there, &waiting[i]);
+}
+
 #endif

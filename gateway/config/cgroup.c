@@ -187,10 +187,8 @@ static void read_hierarchy(struct reading *reading, struct cg_str controller, st
 {
     struct cg_str rest = cg_str_of(reading->mounts, reading->mounts_length), line, root, point;
     while (cg_str_split(&rest, '\n', &line))
-        if (is_mount_of(line, controller, &root, &point)) {
+        if (is_mount_of(line, controller, &root, &point)) /* another may be mounted over it */
             climb(reading, point, root, group, read_group);
-            return;
-        }
 }
 
 /* A line of /proc/self/cgroup: "4:cpu,cpuacct:/group", "0::/group". */

@@ -42,7 +42,8 @@ struct cg_settings *cg_settings_load(const struct cg_settings_source *source,
     cg_settings_read_warm(&build);
     cg_settings_read_log(&build);
     cg_settings_check_whole(&build);
-    cg_settings_read_rules(&build);
+    if (!source->without_rules)
+        cg_settings_read_rules(&build);
     return problems->error_count == 0 ? build.settings : cg_settings_free(build.settings);
 }
 

@@ -145,7 +145,7 @@ struct cg_settings {
     uint32_t drain_timeout_ms;
     bool handover;              /* another process may listen on the same addresses */
     char *via;                  /* our pseudonym in Via and Cache-Status: "cachegate" */
-    struct cg_ruleset *ruleset; /* owned; never NULL */
+    struct cg_ruleset *ruleset; /* owned; never NULL unless it was not asked for */
 };
 
 struct cg_settings *cg_settings_free(struct cg_settings *settings);

@@ -32,6 +32,7 @@ struct cg_settings_source {
     /* Rules alone are of interest (check of rule files, explain): a listener and an upstream may
      * be missing. */
     bool rules_only;
+    bool without_rules;  /* they are not read: only the admin API is of interest */
     const char *machine; /* what stands before /proc and /sys; NULL: nothing (cgroup.h) */
 };
 

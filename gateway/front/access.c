@@ -36,10 +36,10 @@ static void take_style(struct cg_access *access, const struct cg_settings *setti
     *ret_style = (struct cg_access_style){
         .format = strcmp(settings->log_access_format, "combined") == 0 ? CG_ACCESS_COMBINED
                                                                        : CG_ACCESS_JSON,
-        .mask = {secrets, settings->log_secret_count},
         .upstreams = upstreams,
         .upstream_count = settings->upstream_count,
     };
+    cg_mask_make(secrets, settings->log_secret_count, arena, &ret_style->mask);
 }
 
 struct cg_access *cg_access_create(const struct cg_settings *settings, struct cg_sheet *sheet)

@@ -73,37 +73,33 @@ static struct cg_str protocol_of(const struct cg_request_record *record)
 
 /* ---- JSON ---- */
 
-static void name(struct cg_access_line *line, const char *text)
-{
-    cg_buf_add_text(&line->text, ",\"");
-    cg_buf_add_text(&line->text, text);
-    cg_buf_add_text(&line->text, "\":");
-}
+/* What stands in front of a member's value: in one piece, since there are two dozen in a line. */
+#define NAME(name) CG_STR(",\"" name "\":")
 
-static void text(struct cg_access_line *line, const char *key, struct cg_str value,
+static void text(struct cg_access_line *line, struct cg_str name, struct cg_str value,
                  size_t bytes_max)
 {
     if (cg_str_empty(value))
         return;
-    name(line, key);
+    cg_buf_add_str(&line->text, name);
     cg_json_string_print(&line->text, value, bytes_max);
 }
 
-static void number(struct cg_access_line *line, const char *key, uint64_t value)
+static void number(struct cg_access_line *line, struct cg_str name, uint64_t value)
 {
-    name(line, key);
+    cg_buf_add_str(&line->text, name);
     cg_decimal_print(&line->text, value);
 }
 
-static void duration(struct cg_access_line *line, const char *key, uint64_t microseconds)
+static void duration(struct cg_access_line *line, struct cg_str name, uint64_t microseconds)
 {
-    name(line, key);
+    cg_buf_add_str(&line->text, name);
     cg_milliseconds_print(&line->text, microseconds);
 }
 
-static void hex(struct cg_access_line *line, const char *key, const uint8_t *bytes, size_t count)
+static void hex(struct cg_access_line *line, struct cg_str name, const uint8_t *bytes, size_t count)
 {
-    name(line, key);
+    cg_buf_add_str(&line->text, name);
     cg_buf_add_char(&line->text, '"');
     cg_hex_print(&line->text, bytes, count);
     cg_buf_add_char(&line->text, '"');
@@ -114,51 +110,51 @@ static void print_request(struct cg_access_line *line, const struct cg_request_r
     cg_buf_add_text(&line->text, "{\"time\":\"");
     cg_rfc3339_print(&line->text, &line->second, record->started_ms);
     cg_buf_add_char(&line->text, '"');
-    text(line, "client", record->peer, CLIENT_MAX);
-    text(line, "method", record->method, WORD_MAX);
-    text(line, "scheme", record->scheme, WORD_MAX);
-    text(line, "host", host_of(record), HOST_MAX);
-    text(line, "path", masked(line, record->target), TARGET_MAX);
-    text(line, "protocol", protocol_of(record), WORD_MAX);
-    number(line, "status", record->status);
-    name(line, "complete");
-    cg_buf_add_text(&line->text, record->complete ? "true" : "false");
-    number(line, "bytes_in", record->request_body_bytes);
-    number(line, "bytes_out", record->response_body_bytes);
-    duration(line, "duration_ms", record->duration_us);
+    text(line, NAME("client"), record->peer, CLIENT_MAX);
+    text(line, NAME("method"), record->method, WORD_MAX);
+    text(line, NAME("scheme"), record->scheme, WORD_MAX);
+    text(line, NAME("host"), host_of(record), HOST_MAX);
+    text(line, NAME("path"), masked(line, record->target), TARGET_MAX);
+    text(line, NAME("protocol"), protocol_of(record), WORD_MAX);
+    number(line, NAME("status"), record->status);
+    cg_buf_add_str(&line->text,
+                   record->complete ? CG_STR(",\"complete\":true") : CG_STR(",\"complete\":false"));
+    number(line, NAME("bytes_in"), record->request_body_bytes);
+    number(line, NAME("bytes_out"), record->response_body_bytes);
+    duration(line, NAME("duration_ms"), record->duration_us);
     if (record->head_us > 0)
-        duration(line, "first_byte_ms", record->head_us);
+        duration(line, NAME("first_byte_ms"), record->head_us);
     if (record->store_us > 0)
-        duration(line, "store_ms", record->store_us);
+        duration(line, NAME("store_ms"), record->store_us);
 }
 
 static void print_decision(struct cg_access_line *line, const struct cg_request_record *record)
 {
     const struct cg_access_style *style = &line->style;
     if (record->route != NULL)
-        text(line, "route", record->route->name, ROUTE_MAX);
-    text(line, "cache", cg_str_from(cg_result_word(record->result)), WORD_MAX);
-    text(line, "reason", cg_str_from(cg_reason_word(record->reason)), WORD_MAX);
+        text(line, NAME("route"), record->route->name, ROUTE_MAX);
+    text(line, NAME("cache"), cg_str_from(cg_result_word(record->result)), WORD_MAX);
+    text(line, NAME("reason"), cg_str_from(cg_reason_word(record->reason)), WORD_MAX);
     if (record->has_key)
-        hex(line, "key", record->key_id, sizeof(record->key_id));
+        hex(line, NAME("key"), record->key_id, sizeof(record->key_id));
     if (record->upstream < 0)
         return;
     size_t upstream = (size_t)record->upstream;
-    text(line, "upstream",
+    text(line, NAME("upstream"),
          upstream < style->upstream_count ? style->upstreams[upstream] : CG_STR("?"), UPSTREAM_MAX);
     if (record->upstream_status > 0)
-        number(line, "upstream_status", record->upstream_status);
-    duration(line, "upstream_ms", record->upstream_us);
+        number(line, NAME("upstream_status"), record->upstream_status);
+    duration(line, NAME("upstream_ms"), record->upstream_us);
 }
 
 static void print_trace(struct cg_access_line *line, const struct cg_request_record *record)
 {
     if (record->trace != NULL)
-        hex(line, "trace_id", record->trace->trace_id, sizeof(record->trace->trace_id));
+        hex(line, NAME("trace_id"), record->trace->trace_id, sizeof(record->trace->trace_id));
     if (record->trace != NULL && record->upstream >= 0 && record->fetch_trace == NULL)
-        hex(line, "span_id", record->trace->span_id, sizeof(record->trace->span_id));
+        hex(line, NAME("span_id"), record->trace->span_id, sizeof(record->trace->span_id));
     if (record->fetch_trace != NULL)
-        hex(line, "fetch_trace_id", record->fetch_trace->trace_id,
+        hex(line, NAME("fetch_trace_id"), record->fetch_trace->trace_id,
             sizeof(record->fetch_trace->trace_id));
 }
 
@@ -167,8 +163,8 @@ static void print_json(struct cg_access_line *line, const struct cg_request_reco
     print_request(line, record);
     print_decision(line, record);
     print_trace(line, record);
-    text(line, "user_agent", field_of(record, CG_STR("user-agent")), AGENT_MAX);
-    text(line, "referer", masked(line, field_of(record, CG_STR("referer"))), REFERER_MAX);
+    text(line, NAME("user_agent"), field_of(record, CG_STR("user-agent")), AGENT_MAX);
+    text(line, NAME("referer"), masked(line, field_of(record, CG_STR("referer"))), REFERER_MAX);
     cg_buf_add_text(&line->text, "}\n");
 }
 

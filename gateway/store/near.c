@@ -191,7 +191,9 @@ static void near_lookup(struct cg_store *store, const struct cg_key *key,
     struct cg_near_copy *copy = cg_near_copies_find(near->copies, key, cg_now_ms(handle->clock));
     if (copy != NULL && !cg_near_copy_is_for(copy, instances, count))
         copy = cg_near_copy_unref(copy);
-    if (copy != NULL && pushed && answer_pushed(handle, copy, answer, owner)) {
+    /* What is watched besides is not known from pushes. */
+    bool knows_all = copy != NULL && copy->count == count;
+    if (knows_all && pushed && answer_pushed(handle, copy, answer, owner)) {
         cg_near_copy_unref(copy);
         return;
     }

@@ -53,9 +53,9 @@ struct cg_near_copy *cg_near_copy_unref(struct cg_near_copy *copy)
 bool cg_near_copy_is_for(const struct cg_near_copy *copy, const struct cg_instance *instances,
                          size_t count)
 {
-    if (copy->count != count)
+    if (copy->count > count)
         return false;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < copy->count; i++)
         if (!cg_instance_eq(&copy->stamps[i].instance, &instances[i]))
             return false;
     return true;

@@ -56,7 +56,8 @@ void cg_near_copies_count(struct cg_near_copies *copies, uint64_t *ret_entries,
  * entry. */
 struct cg_near_copy *cg_near_copy_create(struct cg_blob *blob, bool sealed,
                                          const struct cg_epoch *seen_at);
-/* Stored for exactly these instances, in this order. */
+/* Stored for these instances, in this order; those behind are watched for something else (the
+ * counter of groups), and say nothing about it. */
 bool cg_near_copy_is_for(const struct cg_near_copy *copy, const struct cg_instance *instances,
                          size_t count);
 /* Takes NULL; returns NULL. */

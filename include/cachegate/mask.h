@@ -24,11 +24,16 @@ enum {
     CG_MASK_PART_MAX = 1024, /* `name=value`; a longer one is masked whole */
 };
 
-/* The operator's globs, besides the built-in ones; made by cg_mask_name. Zeroed: none. */
+/* All globs, the built-in ones and the operator's. */
 struct cg_mask {
-    const struct cg_str *names;
+    const struct cg_str *names; /* as cg_mask_name makes them */
+    const uint32_t *letters;    /* that a name must have for each of them to match */
     size_t count;
 };
+
+/* `names` are the operator's, made by cg_mask_name, and borrowed as the arena is. */
+void cg_mask_make(const struct cg_str *names, size_t count, struct cg_arena *arena,
+                  struct cg_mask *ret_mask);
 
 /* A glob as names are compared: lower case, `_` for what is neither letter, digit nor `*`. Empty
  * when nothing is left to compare. */

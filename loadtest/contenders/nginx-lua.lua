@@ -6,10 +6,12 @@ local cache = { redis_port = 0 }
 
 local LIFETIME_S = 3600
 local POOL_SIZE = 256
+local TIMEOUT_MS = 1000
+local PURGE_TIMEOUT_MS = 60000 -- a million names take a while
 
-local function connect()
+local function connect(timeout_ms)
     local connection = redis:new()
-    connection:set_timeout(1000)
+    connection:set_timeout(timeout_ms or TIMEOUT_MS)
     local ok = connection:connect("127.0.0.1", cache.redis_port)
     return ok and connection or nil
 end
@@ -87,7 +89,7 @@ function cache.write()
     ngx.req.read_body()
     local answer = ngx.location.capture("/forward" .. ngx.var.request_uri,
         { method = ngx.HTTP_PUT, always_forward_body = true })
-    local connection = connect()
+    local connection = connect(PURGE_TIMEOUT_MS)
     if connection then
         local session = "lua:s:" .. string.match(ngx.var.uri, "[^/]+$")
         local keys = connection:smembers(session)

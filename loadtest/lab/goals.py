@@ -42,7 +42,7 @@ def purge_goals(rows, label):
     for kind in ("redis", "embedded"):
         by_size = {}
         for row in rows:
-            if row["contender"] == f"{label}-{kind}":
+            if row["contender"] == f"{label}-{kind}" and "failed" not in row:
                 by_size.setdefault(row["entries"], []).append(row)
         if len(by_size) < 2:
             continue

@@ -41,6 +41,7 @@ def start_all(lab, contenders):
         try:
             contender.start(lab, lab.upstream_port, lab.redis_port)
             checks.check(lab, contender)
+            contender.process.look_at_tree()  # a master may accept before it has its worker
             good.append(contender)
         except (Missing, RuntimeError, checks.Wrong) as error:
             say(f"LEFT OUT {contender.name}: {error}")
@@ -68,6 +69,8 @@ def play_once(lab, scenario, contender, seconds):
     row["rate"] = row["requests"] / row["seconds"]
     row["gateway_bytes"] = contender.process.resident()
     row["redis_bytes"] = lab.redis.resident()
+    if spent["gateway"] <= 0:
+        raise generators.Failed("its CPU time stood still: that cannot be")
     complaint = scenario.complaint(row)
     if row["refused"]:
         complaint = f"{row['refused']} of {row['requests']} requests failed"

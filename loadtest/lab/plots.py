@@ -12,6 +12,7 @@ LINES = {"nginx-lua": (ORANGE, 9, 2), "nginx-proxy-cache": (RED, 11, 2), "varnis
          "near": (SKY, 5, 1), "pushed": (PINK, 15, 1), "embedded": (BLACK, 4, 1)}
 PANELS = [("hit-1k", "1 KB hit, HTTP/1.1"), ("hit-100k", "100 KB hit, HTTP/1.1"),
           ("hit-1k-h2c", "1 KB hit, HTTP/2"), ("miss", "miss, 64 connections")]
+OURS = ("redis", "near", "pushed", "embedded")
 FORMATS = {"svg": "svg size {size} dynamic font 'DejaVu Sans,13' background '#ffffff'",
            "png": "pngcairo size {size} font 'DejaVu Sans,11' background '#ffffff'"}
 
@@ -40,7 +41,7 @@ def data(name, lines):
 def bars(index, title, cells, titled):
     """One panel: ours, the others' and Redis's part, and the sum as a number."""
     block = data(f"d{index}", [
-        f'"{name}" {cell.gateway_us:.2f} {cell.redis_us:.2f} {1 if name.startswith("cachegate") else 0}'
+        f'"{name}" {cell.gateway_us:.2f} {cell.redis_us:.2f} {int(name.rsplit("-", 1)[-1] in OURS)}'
         for name, cell in cells])
     top = max(cell.gateway_us + cell.redis_us for _, cell in cells) * 1.15
     columns = [("($4==1?$2/2:NaN):0:($2/2):(0.36)", BLUE, "cachegate"),
@@ -69,7 +70,7 @@ def cpu(summary, path):
         blocks, drawn = blocks + block, drawn + panel
     height = 350 * rows + 60
     gnuplot(head(path, f"{560 * columns},{height}") + blocks
-            + f"set multiplot layout {rows},{columns} margins 0.16,0.98,{60 / height},{1 - 85 / height} "
+            + f"set multiplot layout {rows},{columns} margins 0.16,0.98,{68 / height},{1 - 85 / height} "
             f"spacing 0.19,{125 / height}\nset style fill solid border -1\nset border 1\n"
             "set tics nomirror out\nset ytics scale 0\nset grid xtics lc rgb '#dddddd'\n"
             "set xlabel 'CPU, µs per request (less is better)'\n"
@@ -99,7 +100,7 @@ def latency(summary, path):
                            for index, name in enumerate(contenders))
         drawn += f"set title '{title}'\nset ylabel 'latency, ms'\nplot {curves}\n"
     gnuplot(head(path, "1120,520") + blocks
-            + "set multiplot layout 1,2 margins 0.08,0.97,0.13,0.76 spacing 0.1\nset logscale xy\n"
+            + "set multiplot layout 1,2 margins 0.09,0.97,0.13,0.76 spacing 0.1\nset logscale xy\n"
             "set xlabel 'arrivals per second (1 KB hits, open loop)'\n"
             "set grid lc rgb '#dddddd'\nset tics nomirror out\nset border 3\n"
             "set key at screen 0.5,0.98 center top vertical maxrows 3\n"
@@ -110,6 +111,7 @@ def latency(summary, path):
 
 def purge(rows, path):
     """Lines: how long the write that forgets N entries takes."""
+    rows = [row for row in rows if "failed" not in row]
     sizes = sorted({row["entries"] for row in rows})
     if len(sizes) < 2:
         return False

@@ -51,7 +51,7 @@ def resident_bytes(pid):
 
 
 class Process:
-    """A server with its children. The tree is taken once: nothing measured forks later."""
+    """A server with its children, as they were when its tree was last looked at."""
 
     def __init__(self, name, popen, log):
         self.name, self.popen, self.log = name, popen, log
@@ -161,7 +161,6 @@ class Lab:
                 if popen.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"{name} did not start:\n{process.words()}") from None
                 time.sleep(0.02)
-        process.look_at_tree()
         return process
 
     def stop(self, process):

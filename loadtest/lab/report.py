@@ -34,20 +34,38 @@ def replace_tables(text):
     README.write_text(before + BEGIN + "\n" + text + END + rest.split(END, 1)[1])
 
 
+def shortened(value):
+    """Floats to four digits behind the point; more is noise."""
+    if isinstance(value, dict):
+        return {key: shortened(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [shortened(one) for one in value]
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def write_raw(run, path):
+    """JSON with a row on each line."""
+    lines = []
+    for key, value in shortened(run).items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            rows = ",\n".join(json.dumps(one, separators=(",", ":")) for one in value)
+            lines.append(f'"{key}":[\n{rows}]')
+        else:
+            lines.append(f'"{key}":{json.dumps(value, separators=(",", ":"))}')
+    path.write_text("{" + ",\n".join(lines) + "}\n")
+
+
 def write(run, options):
     folder = options.output or (ROOT / "loadtest" if options.whole else ROOT / "build" / "loadtest")
     folder = pathlib.Path(folder).resolve()
     summary = Summary(run["rows"])
     (folder / "results").mkdir(parents=True, exist_ok=True)
     raw = folder / "results" / f"{run['date']}{'' if options.whole else '-' + run['time']}.json"
-    with open(raw, "w") as file:
-        json.dump(run, file, indent=None, separators=(",", ":"))
-        file.write("\n")
-    text = tables.whole(run, summary)
+    write_raw(run, raw)
     drawn = plots.draw(summary, run["purges"], folder / "plots")
     if not drawn:
         say("no plots: gnuplot is missing, or there is too little to draw")
-    text += "".join(f"\n![{name}](plots/{name})\n" for name in drawn)
+    text = tables.whole(run, summary, drawn)
     if options.whole and not options.output:
         replace_tables(text)
     else:

@@ -82,6 +82,8 @@ def purges(lab, contenders, sizes, rounds):
                     rows.append({**purge_once(lab, contender, entries), "round": number})
                 except generators.Failed as error:
                     say(f"purge of {entries}, {contender.name}: {error}")
+                    rows.append({"contender": contender.name, "entries": entries,
+                                 "failed": str(error)})
                 lab.empty_redis()
     return rows
 

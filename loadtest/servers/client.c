@@ -25,7 +25,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HEAD_BYTES_MAX = 4096, FIELDS_MAX = 8, EVENTS_MAX = 256, READ_BYTES = 65536 };
+enum {
+    HEAD_BYTES_MAX = 4096,
+    FIELDS_MAX = 8,
+    EVENTS_MAX = 256,
+    READ_BYTES = 65536,
+    SILENCE_S = 60
+};
 
 struct settings {
     uint16_t port;
@@ -248,15 +254,15 @@ static void run(int poll)
     struct epoll_event events[EVENTS_MAX];
     while (answered < settings.number) {
         int64_t wait_ns = send_due();
-        struct timespec wait = {.tv_sec = 10};
+        struct timespec wait = {.tv_sec = SILENCE_S};
         if (wait_ns >= 0)
             wait = (struct timespec){wait_ns / 1000000000, wait_ns % 1000000000};
         int count = epoll_pwait2(poll, events, EVENTS_MAX, &wait, NULL);
         if (count < 0 && errno != EINTR)
             die("epoll_pwait2");
         if (count == 0 && wait_ns < 0) {
-            fprintf(stderr, "client: %zu of %zu answers are missing after 10 s of silence\n",
-                    settings.number - answered, settings.number);
+            fprintf(stderr, "client: %zu of %zu answers are missing after %d s of silence\n",
+                    settings.number - answered, settings.number, SILENCE_S);
             exit(1);
         }
         for (int i = 0; i < count; i++)

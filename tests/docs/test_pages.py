@@ -254,6 +254,15 @@ class Pages(unittest.TestCase):
                                              if line.startswith("#")])
 
 
+    def test_metrics(self):
+        """The metrics that a page names are counted."""
+        known = set(re.findall(r"^\| `(\w+)`", (TREE / "conf" / "METRICS.md").read_text(), re.M))
+        for page in PAGES:
+            for name in re.findall(r"\bcachegate_[a-z_]+\b", (TREE / page).read_text()):
+                with self.subTest(page=page, metric=name):
+                    self.assertIn(re.sub("_(bucket|count|sum)$", "", name), known)
+
+
 def may_unshare():
     return subprocess.run(["unshare", "--net", "--pid", "--fork", "--mount-proc", "ip", "link", "set", "lo", "up"],
                           capture_output=True).returncode == 0

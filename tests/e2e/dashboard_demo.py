@@ -7,15 +7,18 @@ Readers of conf/demo/finance.py come and go, some write; the store is a Redis of
 """
 
 import argparse
+import collections
 import json
 import math
 import pathlib
 import random
 import re
+import struct
 import subprocess
 import sys
 import threading
 import time
+import zlib
 
 import browser
 from harness import ADMIN_TOKEN, EXAMPLES, TREE, Gateway, wait_until
@@ -90,6 +93,59 @@ class Traffic:
                 "session_id": session, "merchant": "merchant-%02d" % chance.randrange(40), "category": category})
 
 
+def chunks(png):
+    at = 8
+    while at < len(png):
+        length = int.from_bytes(png[at:at + 4], "big")
+        yield png[at + 4:at + 8], png[at + 8:at + 8 + length]
+        at += 12 + length
+
+
+def rows_of(png):
+    """The rows of a PNG of Chromium: eight bits a channel, RGB or RGBA, not interlaced."""
+    parts = {kind: content for kind, content in chunks(png) if kind != b"IDAT"}
+    width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", parts[b"IHDR"])
+    assert (depth, interlaced) == (8, 0) and colour in (2, 6), "another kind of PNG"
+    size = 3 if colour == 2 else 4
+    data = zlib.decompress(b"".join(content for kind, content in chunks(png) if kind == b"IDAT"))
+    before = bytearray(width * size)
+    for number in range(height):
+        line = data[number * (width * size + 1):(number + 1) * (width * size + 1)]
+        row = bytearray(line[1:])
+        for i in range(len(row)):
+            left = row[i - size] if i >= size else 0
+            above, corner = before[i], before[i - size] if i >= size else 0
+            if line[0] == 1:
+                row[i] = (row[i] + left) & 255
+            elif line[0] == 2:
+                row[i] = (row[i] + above) & 255
+            elif line[0] == 3:
+                row[i] = (row[i] + (left + above) // 2) & 255
+            elif line[0] == 4:
+                guess = left + above - corner
+                near = min((left, above, corner), key=lambda value: abs(guess - value))
+                row[i] = (row[i] + near) & 255
+        before = row
+        yield [bytes(row[i:i + 3]) for i in range(0, len(row), size)]
+
+
+def shrink(png):
+    """The same with 256 colours: the frequent ones as they are, each other one as the nearest of them."""
+    rows = list(rows_of(png))
+    counts = collections.Counter(pixel for row in rows for pixel in row)
+    palette = [pixel for pixel, _ in counts.most_common(256)]
+    index = {pixel: number for number, pixel in enumerate(palette)}
+    for pixel in counts:
+        if pixel not in index:
+            index[pixel] = min(range(len(palette)), key=lambda n: sum((a - b) ** 2 for a, b in zip(palette[n], pixel)))
+    data = b"".join(b"\0" + bytes(index[pixel] for pixel in row) for row in rows)
+    parts = ((b"IHDR", struct.pack(">IIBBBBB", len(rows[0]), len(rows), 8, 3, 0, 0, 0)),
+             (b"PLTE", b"".join(palette)), (b"IDAT", zlib.compress(data, 9)), (b"IEND", b""))
+    return png[:8] + b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in parts)
+
+
 def take(front, options):
     chromium = browser.Browser()
     try:
@@ -116,20 +172,21 @@ def take_picture(arguments):
     parser.add_argument("--screenshot", required=True, type=pathlib.Path, metavar="FILE")
     parser.add_argument("--seconds", type=int, default=305, help="of traffic before it (default %(default)s)")
     parser.add_argument("--width", type=int, default=1280)
-    parser.add_argument("--height", type=int, default=1100)
+    parser.add_argument("--height", type=int, default=1200)
     parser.add_argument("--dark", action="store_true")
     options = parser.parse_args(arguments)
     application, redis = Finance(), Redis(port=free_ports(1)[0])
     front = None
     try:
         front = Gateway(application, config_file=EXAMPLES / "finance" / "cachegate.yaml",
-                        environment={"CACHEGATE_STORE_REDIS": redis.url, "CACHEGATE_SECRET": SECRET})
+                        environment={"CACHEGATE_STORE_REDIS": "redis://127.0.0.1:%d" % redis.port,
+                                     "CACHEGATE_SECRET": SECRET})
         wait_until(lambda: sum("message=connected" in line for line in list(front.lines)) >= 3,
                    "each thread and the admin API are connected to Redis")
         traffic = Traffic(front)
         try:
             traffic.over.wait(options.seconds)
-            options.screenshot.write_bytes(take(front, options))
+            options.screenshot.write_bytes(shrink(take(front, options)))
         finally:
             traffic.stop()
         print(json.dumps({"file": str(options.screenshot), "bytes": options.screenshot.stat().st_size}))

@@ -53,10 +53,11 @@ class Gateway:
 
     `rules` is the text of a rule file, or a path. `config` is merged over the base configuration.
     With `config_file` an operator's own file is used, and only addresses are given by flags.
+    `output` is its standard output.
     """
 
     def __init__(self, upstream=None, rules=None, config=None, config_file=None, environment=None,
-                 arguments=(), listen=("127.0.0.1:0",), threads=2):
+                 arguments=(), listen=("127.0.0.1:0",), threads=2, output=subprocess.DEVNULL):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="cachegate-e2e-"))
         self.clock_file = self.directory / "clock"
         self.clock_file.write_bytes(struct.pack("<q", 0))
@@ -80,7 +81,7 @@ class Gateway:
         variables.update(environment or {})
         self.command = shlex.join(command)
         self.process = subprocess.Popen(command, env=variables, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                        stdout=output, stderr=subprocess.PIPE,
                                         text=True, errors="replace")
         self._reader = threading.Thread(target=self._read_stderr, daemon=True)
         self._reader.start()

@@ -112,6 +112,8 @@ class Prometheus:
     def query(self, expression):
         """Its samples: {labels: value}."""
         answer = self.ask("/api/v1/query?" + urllib.parse.urlencode({"query": expression}))
+        if answer.status != 200:
+            raise AssertionError("%s: %s" % (expression, answer.body.decode()))
         result = answer.json()["data"]["result"]
         return {tuple(sorted(sample["metric"].items())): float(sample["value"][1]) for sample in result}
 

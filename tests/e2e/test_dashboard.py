@@ -15,6 +15,7 @@ import unittest
 
 import browser
 from harness import ADMIN_TOKEN, EchoApp, Journey, curl, main, wait_until
+from redis_servers import SECRET, Redis
 
 EVIL = "<img src=x onerror=window.pwned=1>"
 EVIL_WRITE = EVIL + "</script>"
@@ -118,16 +119,24 @@ class Endpoints(DashboardJourney):
         self.assertHit(self.read("/items?session=1"))
 
     def test_samples_add_up_to_the_statistics(self):
-        self.warm("/items?session=1", "/summary?session=1")
-        stats = self.front.stats()
-
         def sums():
-            series = self.told("/cache/history?step=1")
-            return {name: sum(row[series["columns"].index(name)] for row in series["series"][0]["samples"])
-                    for name in ("requests", "hits", "misses", "upstream_requests")}
+            history = self.told("/cache/history?step=1")
+            rows = history["series"][0]["samples"]
+            found = {name: sum(row[history["columns"].index(name)] for row in rows)
+                     for name in ("requests", "hits", "misses", "upstream_requests")}
+            timed = [row[history["columns"].index(name)] for row in rows for name in ("latency_hit", "latency_other")]
+            return len(rows), found, sum(sum(pairs[1::2]) for pairs in timed)
 
-        wait_until(lambda: sums()["requests"] >= stats["requests"], "the samples have all requests")
-        self.assertEqual(sums(), {name: stats[name] for name in sums()})
+        for session in (1, 2):
+            self.warm("/items?session=%d" % session, "/summary?session=%d" % session)
+            stats = self.front.stats()
+            wait_until(lambda: sums()[1]["requests"] >= stats["requests"] and sums()[2] >= stats["requests"],
+                       "the samples have all requests and their durations")
+            before = sums()[0]
+            wait_until(lambda: sums()[0] > before, "one more sample is taken")
+            _, found, timed = sums()
+            self.assertEqual(found, {name: stats[name] for name in found})
+            self.assertEqual(timed, stats["requests"])
 
     def test_samples_can_be_asked_for_by_step_and_number(self):
         wait_until(lambda: len(self.told("/cache/history")["series"][0]["samples"]) >= 2, "two samples are there")
@@ -251,7 +260,7 @@ class InBrowser(DashboardJourney):
         page.wait("document.querySelector('#tile-rate-note').textContent === %s"
                   % json.dumps("{:,} in all".format(stats["requests"])))
         page.wait("document.querySelector('#tile-keys-note').textContent.includes(%s)"
-                  % json.dumps("stored {:,} times".format(stats["sets"])))
+                  % json.dumps("{:,} sets".format(stats["sets"])))
         self.assertEqual(sorted(row[:5] for row in page.table("#routes")), self.rows_of(stats))
         self.assertEqual(page.text("#tile-ratio-note"),
                          "{:,} of {:,} in all".format(stats["hits"], stats["hits"] + stats["misses"]))
@@ -295,6 +304,49 @@ class InBrowser(DashboardJourney):
         self.assertEqual({row[0] for row in page.table("#routes")}, {EVIL, EVIL_WRITE})
         self.assertIsNone(page.value("window.pwned"))
         self.assertEqual(page.value("document.images.length"), 0)
+
+    def test_a_store_that_is_gone_is_told(self):
+        redis = Redis()
+        self.addCleanup(redis.close)
+        self.front = self.gateway(self.origin, RULES, config={"identity": USERS}, environment={
+            "CACHEGATE_STORE_REDIS": redis.url, "CACHEGATE_SECRET": SECRET})
+        self.url = "http://%s/" % self.front.admin_address
+        page = self.page()
+        page.wait("document.querySelector('#store').innerText.includes('connected')")
+        page.wait("document.querySelector('#state').innerText.includes('store ok')")
+        store = page.text("#store")
+        for word in ("redis", "Latency", "Breaker", "closed", "Purges to deliver", str(redis.path)):
+            self.assertIn(word, store)
+        redis.kill()
+        page.wait("document.querySelector('#state').innerText.includes('store degraded')")
+        page.wait("/not connected|breaker/.test(document.querySelector('#store').innerText)")
+        self.assertEqual(page.complaints(), [])
+
+    def test_errors_of_the_upstream_are_told(self):
+        page = self.page()
+        self.read("/items?session=1")
+        page.wait("/1 answer, 0 errors/.test(document.querySelector('#upstreams').innerText)")
+        self.origin.stop()
+        self.assertEqual(self.front.get("/items?session=2").status, 502)
+        page.wait("/1 answer, [1-9]\\d* errors?\\b/.test(document.querySelector('#upstreams').innerText)")
+        page.wait("!/Errors lately\\s+0/.test(document.querySelector('#upstreams').innerText)")
+
+    def test_a_refused_configuration_is_told(self):
+        page = self.page()
+        page.wait("/Last reload\\s+ok/.test(document.querySelector('#configuration').innerText)")
+        page.value("""(real => {
+            window.fetch = async (path, ...rest) => {
+                const answer = await real(path, ...rest);
+                if (path !== '/cache/health') return answer;
+                const health = await answer.json();
+                health.configuration = {generation: 7, since: 0, last_reload: 'refused', error: 'rules.yaml:3: %s'};
+                return new Response(JSON.stringify(health));
+            };
+        })(fetch)""" % EVIL)
+        page.wait("document.querySelector('#state').innerText.includes('configuration refused')")
+        self.assertIn("Generation 7", page.text("#configuration"))
+        self.assertIn("rules.yaml:3: " + EVIL, page.text("#configuration"))
+        self.assertEqual(page.complaints(), [])
 
     # What it does.
 

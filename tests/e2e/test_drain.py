@@ -5,6 +5,7 @@ second signal cut the rest; a successor on the same addresses takes over without
 drain, wait and healthcheck, the commands of hooks.
 """
 
+import contextlib
 import signal
 import socket
 import struct
@@ -12,7 +13,9 @@ import subprocess
 import threading
 
 import h2_abuse
-from harness import ADMIN_TOKEN, EchoApp, Journey, binary, main, split_answers, wait_until
+from harness import (ADMIN_TOKEN, App, Client, EchoApp, Journey, binary, main, split_answers,
+                     wait_until)
+from test_redis import Redis, environment_for, wait_connected
 
 RULES = """
 routes:
@@ -65,6 +68,12 @@ def read_one(connection):
         received += piece
 
 
+def once(address, method):
+    """One request to /cached, over a connection of its own."""
+    with contextlib.closing(Client(address)) as client:
+        return client.request(method, "/cached")
+
+
 class Loop:
     """A client that asks again and again until told to stop; `failures` is what went wrong."""
 
@@ -111,12 +120,25 @@ class Drain(Journey):
         front.process.send_signal(signal.SIGTERM)
         front.wait_line(r" draining ")
 
+    def drain_heard(self, front):
+        """The same, of a gateway with one thread: waits until that has heard of it."""
+        with connect(front.address) as kept:
+            kept.sendall(ask())
+            read_one(kept)
+            self.drain(front)
+            answer = b""
+            while b"connection: close" not in answer.lower():
+                kept.sendall(ask())
+                answer = read_one(kept)
+                self.assertTrue(answer.startswith(b"HTTP/1.1 200"), answer)
+            self.assertEqual(kept.recv(1), b"")
+
     def test_an_answer_in_flight_says_that_the_connection_closes(self):
-        front = self.gateway(self.origin, RULES)
+        front = self.gateway(self.origin, RULES, threads=1)
         with self.origin.hold("/slow") as gate, connect(front.address) as connection:
             connection.sendall(ask("/slow"))
             gate.wait_arrived()
-            self.drain(front)
+            self.drain_heard(front)
             self.assertEqual(front.admin("GET", "/readyz").status, 503)
             self.assertEqual(front.admin("GET", "/livez").status, 200)
             gate.release()
@@ -137,17 +159,25 @@ class Drain(Journey):
         front.expect_end(0)
 
     def test_a_write_in_flight_is_answered_and_purges(self):
-        front = self.gateway(self.origin, RULES)
+        redis = Redis()
+        self.addCleanup(redis.close)
+        front, other = (self.gateway(self.origin, RULES, threads=1, environment=environment_for(redis))
+                        for _ in range(2))
+        wait_connected(front, 2)
+        wait_connected(other, 2)
+        other.get("/cached")
+        self.assertHit(other.get("/cached"))
         with self.origin.hold("/cached") as gate, connect(front.address) as connection:
             connection.sendall(b"PUT /cached HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
             gate.wait_arrived()
-            self.drain(front)
+            self.drain_heard(front)
             gate.release()
             ((status, head, _),) = split_answers(read_all(connection))
         self.assertEqual(status, 200)
         self.assertIn("connection: close", head.lower())
         front.expect_end(0)
         self.assertEqual(self.origin.count("/cached", "PUT"), 1)
+        self.assertFalse(other.get("/cached").cache.hit, "the other gateway was not told")
 
     def test_streams_in_flight_are_answered_after_goaway(self):
         front = self.gateway(self.origin, RULES)
@@ -186,16 +216,9 @@ class Drain(Journey):
             self.assertEqual((silent.recv(1), kept.recv(1)), (b"", b""))
             self.assertTrue(http2.wait_dropped())
 
-    def test_a_kept_connection_is_answered_once_more(self):
-        front = self.gateway(self.origin, RULES)
-        with connect(front.address) as kept:
-            kept.sendall(ask())
-            read_one(kept)
-            self.drain(front)
-            kept.sendall(ask())
-            ((status, head, _),) = split_answers(read_all(kept))
-        self.assertEqual(status, 200)
-        self.assertIn("connection: close", head.lower())
+    def test_a_kept_connection_is_answered_until_it_is_told_to_close(self):
+        front = self.gateway(self.origin, RULES, threads=1)
+        self.drain_heard(front)
         front.expect_end(0)
 
     def test_the_deadline_cuts_and_says_so(self):
@@ -219,8 +242,8 @@ class Drain(Journey):
             self.assertEqual(connection.recv(1), b"")
 
     def test_new_connections_are_accepted_for_a_while(self):
-        front = self.gateway(self.origin, RULES, config={"drain_accept": "2s"})
-        self.drain(front)
+        front = self.gateway(self.origin, RULES, threads=1, config={"drain_accept": "2s"})
+        self.drain_heard(front)
         with connect(front.address) as connection:
             connection.sendall(ask())
             ((status, head, _),) = split_answers(read_all(connection))
@@ -258,6 +281,35 @@ class Drain(Journey):
     def test_the_queue_of_a_unix_socket_is_served(self):
         path = "unix:%s" % (self.directory() / "traffic.sock")
         self.check_queue(self.gateway(self.origin, RULES, listen=(path,)))
+
+
+class Begin(Journey):
+    """The first clients wait for the store, for a second at most."""
+
+    def setUp(self):
+        self.origin = self.upstream(EchoApp())
+        self.redis = Redis()
+        self.addCleanup(self.redis.close)
+
+    def test_the_first_request_finds_the_store(self):
+        self.redis.freeze()
+        try:
+            front = self.gateway(self.origin, RULES, environment=environment_for(self.redis))
+            with connect(front.address) as connection:
+                connection.sendall(ask("/cached", "Connection: close"))
+                self.redis.thaw()
+                answer = read_all(connection)
+        finally:
+            self.redis.thaw()
+        self.assertIn(b"stored; detail=absent", answer)
+
+    def test_a_store_that_is_away_is_no_reason_to_serve_nobody(self):
+        self.redis.freeze()
+        try:
+            front = self.gateway(self.origin, RULES, environment=environment_for(self.redis))
+            self.assertPassed(front.get("/cached"), "store-unavailable")
+        finally:
+            self.redis.thaw()
 
 
 class Handover(Journey):
@@ -298,6 +350,50 @@ class Handover(Journey):
     def test_no_connection_is_refused_on_unix_sockets(self):
         folder = self.directory()
         self.check("unix:%s" % (folder / "traffic.sock"), "unix:%s" % (folder / "admin.sock"))
+
+    def test_no_read_is_stale_meanwhile(self):
+        """Writes and reads over new connections, which either process may get."""
+        redis = Redis()
+        self.addCleanup(redis.close)
+        app = App()
+        app.route("GET", "/cached", lambda request: app.read(request, "it"))
+        app.route("PUT", "/cached", lambda request: {"version": app.write("it")["it"]})
+        origin = self.upstream(app)
+
+        def start(*listen):
+            front = self.gateway(origin, RULES, config={"handover": True},
+                                 environment=environment_for(redis), **({"listen": listen} if listen else {}))
+            wait_connected(front)
+            return front
+
+        old = start()
+        over, stale, hits = threading.Event(), [], []
+
+        def write_and_read(address=old.address):
+            while not over.is_set():
+                version = once(address, "PUT").json()["version"]
+                for _ in range(3):
+                    answer = once(address, "GET")
+                    hits.append(answer.cache.hit)
+                    if answer.json()["state"]["it"] < version:
+                        stale.append((version, answer))
+        threads = [threading.Thread(target=write_and_read) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(2):
+                new = start(old.address)
+                count = len(hits)
+                wait_until(lambda: len(hits) > count + 100, "both serve")
+                old.process.send_signal(signal.SIGTERM)
+                old.expect_end(0)
+                old = new
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join(60)
+        self.assertEqual(stale, [])
+        self.assertIn(True, hits)
 
     def test_the_successors_threads_all_serve_afterwards(self):
         """While the old one leaves, the kernel is told where connections go; then no longer."""
@@ -346,8 +442,8 @@ class Commands(Journey):
         front = self.start()
         self.assertEqual(cli("drain", *self.flags), (0, "", ""))
         self.assertEqual(front.admin("GET", "/readyz").status, 503)
-        answer = front.get("/cached")
-        self.assertEqual((answer.status, answer.field("connection")), (200, "close"))
+        wait_until(lambda: front.get("/cached").field("connection") == "close", "both threads know")
+        self.assertEqual(front.get("/cached").status, 200)
         self.assertEqual(cli("drain", *self.flags)[0], 0, "a second time is the same")
         front.wait_line(r" leaving ")
 
@@ -413,6 +509,7 @@ class Commands(Journey):
     def test_the_configuration_says_where_and_with_what_token(self):
         front = self.start()
         config = str(front.directory / "cachegate.yaml")
+        (front.directory / "rules.yaml").write_text("routes: is being changed just now")
         for command in (["wait"], ["healthcheck"], ["stats"], ["purge", "/cached"], ["drain"]):
             status, _, error = cli(*command, "-c", config)
             self.assertEqual((status, error), (0, ""), command)

@@ -1,11 +1,13 @@
 """GET /metrics: one table, right numbers, bounded series, and a Prometheus that reads it."""
 
+import itertools
+import json
 import random
 import socket
 import string
 import subprocess
 
-from harness import ADMIN_TOKEN, Client, EchoApp, Journey, Reply, curl, main, seed, wait_until
+from harness import ADMIN_TOKEN, Client, EchoApp, Journey, Reply, TREE, curl, main, seed, wait_until
 from prometheus import Page, Prometheus, needs, page_of, promtool, table
 from redis_servers import Redis
 
@@ -38,6 +40,12 @@ PASSWORD = "a-password-of-redis"
 USER = "a-user-of-the-test"
 
 
+def make_certificate(directory):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                    "-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", str(directory / "key.pem"),
+                    "-out", str(directory / "certificate.pem")], check=True, capture_output=True, timeout=60)
+
+
 class EveryKind(Journey):
     """A gateway on Redis that has seen a request of every kind."""
 
@@ -52,10 +60,7 @@ class EveryKind(Journey):
         self.app = EchoApp()
         self.origin = self.upstream(self.app)
         self.keys = self.directory()
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-                        "-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout",
-                        str(self.keys / "key.pem"), "-out", str(self.keys / "certificate.pem")],
-                       check=True, capture_output=True, timeout=60)
+        make_certificate(self.keys)
         dead = "http://127.0.0.1:1"
         self.front = self.gateway(None, RULES, config={
             "listen": ["127.0.0.1:0", {"address": "127.0.0.1:0", "tls": True}],
@@ -175,6 +180,29 @@ class EveryKind(Journey):
         for secret in (SECRET, PASSWORD, ADMIN_TOKEN, USER):
             self.assertNotIn(secret, text)
 
+    def test_an_outage_of_the_store_is_seen(self):
+        self.traffic()
+        self.redis.freeze()
+        self.addCleanup(self.redis.thaw)
+        asked = itertools.count()
+
+        def is_away():
+            self.front.get("/items/%d" % next(asked))
+            page = page_of(self.front)
+            return (page.value("cachegate_store_up") == 0 and page.value("cachegate_store_breaker_state") > 0
+                    and page.value("cachegate_store_errors_total", operation="lookup") > 0
+                    and page.value("cachegate_store_lost_commands_total") > 0)
+
+        wait_until(is_away, "the outage is told")
+        self.assertEqual(page_of(self.front).value("cachegate_store_server_up"), 0)
+        self.redis.thaw()
+
+        def is_back():
+            page = page_of(self.front)
+            return page.value("cachegate_store_up") == 1 and page.value("cachegate_store_breaker_state") == 0
+
+        wait_until(is_back, "it is over", 60)
+
     @needs("promtool")
     def test_promtool_has_no_complaints(self):
         self.traffic()
@@ -201,6 +229,11 @@ class EveryKind(Journey):
             "histogram_quantile(0.5, sum by (le) (cachegate_request_duration_seconds_bucket))")
         self.assertEqual(len(quantile), 1)
         self.assertGreater(list(quantile.values())[0], 0)
+        dashboard = json.loads((TREE / "conf" / "monitoring" / "grafana-dashboard.json").read_text())
+        for panel in dashboard["panels"]:
+            for target in panel.get("targets", ()):
+                prometheus.query(target["expr"].replace("$job", ".*").replace("$instance", ".*")
+                                 .replace("$__rate_interval", "1m"))
 
 
 class Bounds(Journey):
@@ -258,6 +291,31 @@ class Connections(Journey):
             client.close()
         wait_until(lambda: self.open_now(front) == 0, "all are closed")
         self.assertEqual(page_of(front).value("cachegate_connections_accepted_total"), 5)
+
+    def test_what_is_beyond_the_bound_waits_and_is_counted(self):
+        front = self.gateway(self.upstream(EchoApp()), FEW_RULES, config={"limits": {"connections": 2}}, threads=1)
+        with self.asking(front, "/items/1"), self.asking(front, "/items/2"), self.asking(front, "/items/3"):
+            wait_until(lambda: page_of(front).value("cachegate_accept_pauses_total") >= 1, "accepting pauses")
+            self.assertLessEqual(self.open_now(front), 2)
+
+    def test_connections_are_told_apart(self):
+        keys = self.directory()
+        make_certificate(keys)
+        origin = self.upstream(EchoApp())
+        front = self.gateway(origin, FEW_RULES, config={
+            "listen": [{"address": "127.0.0.1:0", "tls": True}],
+            "tls": {"certificate": str(keys / "certificate.pem"), "key": str(keys / "key.pem")}})
+        for flag, protocol in (("--http2", "h2"), ("--http1.1", "http/1.1")):
+            gate = origin.hold("/items/" + protocol[-1])
+            client = subprocess.Popen(["curl", "-s", "--insecure", flag,
+                                       "https://%s/items/%s" % (front.address, protocol[-1])],
+                                      stdout=subprocess.DEVNULL)
+            with gate:
+                gate.wait_arrived()
+                self.assertEqual(self.open_now(front, protocol=protocol, tls="yes"), 1)
+                self.assertEqual(self.open_now(front), 1)
+            self.assertEqual(client.wait(60), 0)
+            wait_until(lambda: self.open_now(front) == 0, "it is closed")
 
     def test_requests_in_flight(self):
         origin = self.upstream(EchoApp())

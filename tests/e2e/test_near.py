@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 
-from harness import App, Journey, main, wait_until
+from harness import App, Journey, Reply, main, wait_until
 from test_redis import Redis, environment_for, wait_connected
 
 RULES = """
@@ -16,6 +16,7 @@ defaults: { ttl: 10m, scope: user }
 routes:
   - match: GET /strict/{id}
   - { match: "GET /pushed/{id}", consistency: pushed }
+  - { match: "GET /tagged/{id}", scope: shared, groups: keep, override: [authorization] }
   - { match: "PUT /{kind}/{id}" }
 """
 LONG = "1m"  # the tracking timeout where a busy machine must not end it
@@ -30,6 +31,14 @@ class Items(App):
                        dict(self.read(request, "%s/%s" % (kind, id)), body=BODY))
             self.route("PUT", "/%s/{id}" % kind, lambda request, id, kind=kind:
                        {"version": self.write("%s/%s" % (kind, id))["%s/%s" % (kind, id)]})
+
+
+        self.route("GET", "/tagged/{id}", self.tagged)
+        self.route("POST", "/tags/{name}", lambda request, name: Reply.json(
+            self.write("tag"), fields=[("Cache-Group-Invalidation", '"%s"' % name)]))
+
+    def tagged(self, request, id):
+        return Reply.json(dict(self.read(request, "tag"), body=BODY), fields=[("Cache-Groups", '"all", "%s"' % id)])
 
 
 class Near(Journey):
@@ -107,6 +116,26 @@ class Near(Journey):
             version = self.write(writer, path)
             self.assertEqual(self.read(reader, path)[0], version)
         self.assertGreater(self.near(one)["confirmed_hits"] + self.near(two)["confirmed_hits"], 10)
+
+    def test_answers_that_name_groups_are_near_too_and_end_with_their_groups(self):
+        one, two = self.front(), self.front()
+
+        def read():
+            answer = one.get("/tagged/a", user="alice")
+            return answer.json()["state"]["tag"], answer.cache.hit
+        version, _ = read()
+        wait_until(lambda: read()[1], "a hit")
+        before, bytes_before = self.near(one)["confirmed_hits"], self.sent_bytes()
+        for _ in range(10):
+            self.assertEqual(read(), (version, True))
+        self.assertGreaterEqual(self.near(one)["confirmed_hits"] - before, 10)
+        self.assertLess(self.sent_bytes() - bytes_before, len(BODY), "no body moved")
+        for name in ("all", "a") * 5:
+            version = two.request("POST", "/tags/" + name, user="alice", body=b"{}").json()["tag"]
+            self.assertEqual(read()[0], version, "what is near ends with its group")
+            wait_until(lambda: read()[1], "a hit")
+        two.request("POST", "/tags/other", user="alice", body=b"{}")
+        self.assertTrue(read()[1], "another group says nothing")
 
     def test_a_pushed_hit_costs_redis_nothing(self):
         front = self.front()

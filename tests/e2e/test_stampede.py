@@ -12,13 +12,15 @@ import time
 from harness import App, Journey, Reply, main, sanitizer, wait_until
 from redis_servers import SECRET, Redis
 
-CLIENTS = 1000
+CLIENTS = 200 if sanitizer() else 1000
 RULES = """
 defaults: { ttl: 10m, scope: shared }
 routes:
   - match: GET /items/{id}
   - match: GET /origin/{id}
     ttl: origin
+  - match: GET /mine/{id}
+    scope: user
   - match: GET /soft/{id}
     ttl: 10s
     stale_while_revalidate: 10m
@@ -75,6 +77,9 @@ def all_ask(questions, when_asked):
 
 
 class StampedeJourney(Journey):
+    clients = CLIENTS
+    ask_all = staticmethod(all_ask)  # test_stampede_h2.py has another
+
     def gateways(self, origin, count, rules=RULES, **environment):
         """One on its own memory, or several on one Redis."""
         if count == 1:
@@ -105,19 +110,19 @@ class ColdKey(StampedeJourney):
         released_at = []
 
         def when_asked():
-            self.wait_asked(fleet, before, CLIENTS)
+            self.wait_asked(fleet, before, self.clients)
             gate.wait_arrived()
             released_at.append(time.monotonic())
             gate.release()
 
         fronts = itertools.cycle(fleet)
-        answers = all_ask([(next(fronts).address, "/items/cold") for _ in range(CLIENTS)], when_asked)
+        answers = self.ask_all([(next(fronts).address, "/items/cold") for _ in range(self.clients)], when_asked)
         self.assertEqual({answer.status for answer in answers}, {200})
         self.assertEqual(len({answer.body for answer in answers}), 1)
         self.assertEqual(origin.count("/items/cold"), 1)
         took = sorted(answer.at_s - released_at[0] for answer in answers)
         print("%d gateways: first %.1f ms, median %.1f ms, last %.1f ms behind the release"
-              % (count, took[0] * 1000, took[CLIENTS // 2] * 1000, took[-1] * 1000), flush=True)
+              % (count, took[0] * 1000, took[self.clients // 2] * 1000, took[-1] * 1000), flush=True)
 
     def test_a_thousand_clients_of_one_gateway_cost_one_fetch(self):
         self.assertOneFetch(1)
@@ -141,11 +146,11 @@ class Leaders(StampedeJourney):
                 fleet[0].kill()
                 second.wait_arrived()
                 second.release()
-            answers = all_ask([(fleet[1 + i % 2].address, "/items/cold") for i in range(300)], kill)
+            answers = self.ask_all([(fleet[1 + i % 2].address, "/items/cold") for i in range(300)], kill)
             self.assertEqual({answer.status for answer in answers}, {200})
             self.assertEqual(len({answer.body for answer in answers}), 1)
 
-        all_ask([(fleet[0].address, "/items/cold")], when_asked)
+        self.ask_all([(fleet[0].address, "/items/cold")], when_asked)
         self.assertEqual(origin.count("/items/cold"), 2)
 
     def test_one_tries_again_when_the_fetch_fails(self):
@@ -159,7 +164,7 @@ class Leaders(StampedeJourney):
             gate.wait_arrived()
             gate.release()
 
-        answers = all_ask([(front.address, "/items/cold")] * 200, when_asked)
+        answers = self.ask_all([(front.address, "/items/cold")] * 200, when_asked)
         statuses = [answer.status for answer in answers]
         self.assertEqual(len(set(answer.body for answer in answers if answer.status == 200)), 1)
         self.assertEqual(statuses.count(502), 1, "only whose fetch it was is told")
@@ -259,60 +264,112 @@ routes:
 
 
 class Mixed(App):
-    """Of three kinds by turns, each naming who asked; the private ones with a cookie."""
+    """Of four kinds by turns, each naming who asked. Only one of them is everybody's."""
 
-    KINDS = (("private", "max-age=60, private"), ("no-store", "no-store"), ("shared", "max-age=60"))
+    KINDS = (("private", "max-age=60, private"), ("no-store", "no-store"), ("cookie", "max-age=60"),
+             ("shared", "max-age=60"))
 
     def __init__(self):
         super().__init__()
         self.turn = 0
 
     def answer(self, request):
+        if request.path.startswith("/mine"):
+            return Reply(200, ("mine|%s|" % request.field("authorization")) * 200)
         if not request.path.startswith("/origin"):
             return Reply.json({})
         with self.lock:
-            kind, control = self.KINDS[self.turn % 3]
+            kind, control = self.KINDS[self.turn % 4]
             self.turn += 1
             number = self.turn
         who = request.field("x-client", "")
         body = ("%s|%s|%d|" % (kind, who, number)) * 200
         fields = [("Cache-Control", control)]
-        if kind != "no-store":
+        if kind in ("private", "cookie"):
             fields.append(("Set-Cookie", "session=of-%s" % who))
         return Reply(200, body, fields)
 
 
 class Identity(StampedeJourney):
+    ROUNDS = 4
+
+    def questions(self, fleet, path):
+        fronts = itertools.cycle(fleet)
+        return [(next(fronts).address, path, (("X-Client", "c%dx" % i),)) for i in range(300)]
+
+    def judge(self, answers):
+        """Everybody has a whole answer that is his, or everybody's. How many have another's."""
+        borrowed = 0
+        for i, answer in enumerate(answers):
+            self.assertEqual(answer.status, 200)
+            me = "c%dx" % i
+            kind, who, number, _ = answer.body.decode().split("|", 3)
+            self.assertEqual(answer.body.decode(), ("%s|%s|%s|" % (kind, who, number)) * 200,
+                             "one answer is of one piece")
+            if kind != "shared":
+                self.assertEqual(who, me, "%s of %s reached %s" % (kind, who, me))
+            if "set-cookie" in answer.head:
+                self.assertIn("session=of-%s\r\n" % me, answer.head + "\r\n")
+                self.assertEqual(who, me)
+            borrowed += who != me
+        return borrowed
+
     def assertNothingCrosses(self, count):
-        origin = self.upstream(Mixed())
+        app = Mixed()
+        origin = self.upstream(app)
         fleet = self.gateways(origin, count, RULES)
-        for path in ("/origin/a", "/origin/b"):
+        borrowed = []
+        for turn in range(self.ROUNDS):  # what the first is told decides for all who wait
+            path = "/origin/%d" % turn
+            app.turn = turn
             gate = origin.hold(path)
             before = self.requests(fleet)
-            fronts = itertools.cycle(fleet)
-            questions = [(next(fronts).address, path, (("X-Client", "c%dx" % i),)) for i in range(300)]
 
             def when_asked():
                 self.wait_asked(fleet, before, 300)
                 gate.wait_arrived()
                 gate.release()
 
-            for i, answer in enumerate(all_ask(questions, when_asked)):
-                self.assertEqual(answer.status, 200)
-                me = "c%dx" % i
-                kind, who, _, _ = answer.body.decode().split("|", 3)
-                self.assertEqual(answer.body.decode(), "|".join(answer.body.decode().split("|")[:3] + [""]) * 200,
-                                 "one answer is of one piece")
-                if kind != "shared":
-                    self.assertEqual(who, me, "%s of %s reached %s" % (kind, who, me))
-                if "set-cookie" in answer.head:
-                    self.assertIn("session=of-%s" % me, answer.head)
+            borrowed.append(self.judge(self.ask_all(self.questions(fleet, path), when_asked)))
+        self.assertEqual(borrowed[3], 299, "the fourth is everybody's")
+
+        def flush():
+            for _ in range(5):
+                self.assertEqual(fleet[0].admin("DELETE", "/cache/flush").status, 200)
+        for _ in range(self.ROUNDS):  # markers, entries and fetches of all kinds at the same time
+            self.judge(self.ask_all(self.questions(fleet, "/origin/open"), flush))
 
     def test_in_one_gateway(self):
         self.assertNothingCrosses(1)
 
     def test_over_three_gateways(self):
         self.assertNothingCrosses(3)
+
+    def assertUsersApart(self, count):
+        origin = self.upstream(Mixed())
+        fleet = self.gateways(origin, count, RULES)
+        gates = [origin.hold("/mine/1") for _ in range(50)]
+        before = self.requests(fleet)
+        fronts = itertools.cycle(fleet)
+        questions = [(next(fronts).address, "/mine/1", (("Authorization", "u%dx" % (i % 50)),)) for i in range(300)]
+
+        def when_asked():
+            self.wait_asked(fleet, before, 300)
+            for gate in gates:
+                gate.wait_arrived()  # all at the same time, or never
+            self.assertEqual(origin.count("/mine/1"), 50, "one for each user")
+            for gate in gates:
+                gate.release()
+
+        for i, answer in enumerate(self.ask_all(questions, when_asked)):
+            self.assertEqual(answer.body.decode(), "mine|u%dx|" % (i % 50) * 200)
+        self.assertEqual(origin.count("/mine/1"), 50)
+
+    def test_users_of_one_gateway_share_with_themselves_alone(self):
+        self.assertUsersApart(1)
+
+    def test_users_of_three_gateways_share_with_themselves_alone(self):
+        self.assertUsersApart(3)
 
     def test_uncacheable_answers_do_not_queue(self):
         class Apart(App):
@@ -329,13 +386,10 @@ class Identity(StampedeJourney):
             for gate in gates:
                 gate.release()
 
-        answers = all_ask([(front.address, "/origin/1", (("X-Client", "c%d" % i),)) for i in range(20)],
+        answers = self.ask_all([(front.address, "/origin/1", (("X-Client", "c%d" % i),)) for i in range(20)],
                           when_asked)
         self.assertEqual([answer.body.decode() for answer in answers], ["c%d" % i for i in range(20)])
 
-
-if sanitizer():
-    CLIENTS = 200
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,5 @@
-/* What a fetch does with the answers to its claim, and with versions that move meanwhile. */
+/* What a fetch does with the answers to its claim, with versions that move meanwhile, and when it
+ * fails. */
 #include <criterion/criterion.h>
 
 #include "cachegate/groups.h"
@@ -10,6 +11,9 @@ static const char *const rules = "defaults: { ttl: 60s, scope: shared, early_ref
                                  "  - match: GET /items/**\n"
                                  "  - match: GET /grouped/**\n"
                                  "    groups: keep\n"
+                                 "  - match: GET /stale/**\n"
+                                 "    groups: keep\n"
+                                 "    stale_while_revalidate: 30s\n"
                                  "  - match: PUT /items/{id}\n";
 
 static void setup(void)
@@ -97,24 +101,94 @@ Test(claims, a_holder_of_always_another_digest_is_waited_for)
     cr_assert(world_got(client, 200, "body", NULL));
 }
 
+/* The store acknowledges the Vary marker at once, and the answer itself after that. */
+Test(claims, the_fetch_of_a_variant_ends_when_the_variant_is_stored)
+{
+    const char *german = "accept-language: de";
+    world_asks(fleet[0], "GET", "/items/1", german, NULL);
+    fleet[1]->store_mode = WORLD_STORE_ANSWERS_LATE;
+    struct world_client *late = world_asks(fleet[1], "GET", "/items/1", german, NULL);
+    world_origin_answers(world_asked(fleet[0]), 200, "vary: accept-language", "hallo");
+    fleet_settle(); /* it looked before, and claims only now */
+    cr_assert(world_got(late, 200, "hallo", "hit"), "%s", world_field(late, "cache-status"));
+    cr_assert_eq(fleet_times_asked(), 1);
+}
+
 /* ---- versions that move ---- */
 
-/* It looked before the leader did, and claims after a write: the leader's fetch is from before. */
-Test(claims, who_learns_its_versions_only_now_does_not_wait_for_a_fetch_from_before_a_write)
+/* The next lookup of that gateway finds the last version lost, as after an eviction. */
+static struct {
+    void (*lookup)(struct cg_store *store, const struct cg_key *key,
+                   const struct cg_instance *instances, size_t count, cg_store_view_fn answer,
+                   void *owner);
+    cg_store_view_fn answer;
+    void *owner;
+    size_t last;
+    bool loses_nothing;
+} lossy;
+
+static void lossy_answer(void *owner, const struct cg_store_view *view)
 {
-    fleet[2]->store_mode = WORLD_STORE_ANSWERS_LATE;
-    struct world_client *reader = world_gets(fleet[2], "/items/1"); /* nothing is there */
-    world_gets(fleet[0], "/items/1");
+    struct cg_store_view seen = *view;
+    (void)owner;
+    if (!lossy.loses_nothing)
+        seen.versions[lossy.last].state = CG_VERSION_ABSENT;
+    lossy.answer(lossy.owner, &seen);
+}
+
+static void lossy_lookup(struct cg_store *store, const struct cg_key *key,
+                         const struct cg_instance *instances, size_t count, cg_store_view_fn answer,
+                         void *owner)
+{
+    if (lossy.answer != NULL) {
+        lossy.lookup(store, key, instances, count, answer, owner);
+        return;
+    }
+    lossy.answer = answer;
+    lossy.owner = owner;
+    lossy.last = count - 1;
+    lossy.lookup(store, key, instances, count, lossy_answer, NULL);
+}
+
+static void lose_next_lookup(struct world *world)
+{
+    lossy.lookup = world->port.lookup;
+    world->port.lookup = lossy_lookup;
+}
+
+/* Who claims before it knows its versions tells them as soon as it does. */
+Test(claims, what_the_holder_fetches_under_is_told_at_once)
+{
+    fleet[2]->store_mode = WORLD_STORE_ACTS_LATE;
+    struct world_client *reader = world_gets(fleet[2], "/items/1");
+    world_store_settle(fleet[2]);
+    cr_assert_eq(world_times_asked(fleet[2]), 1);
     world_asks(fleet[1], "PUT", "/items/1", NULL, "x");
     world_origin_answers(world_asked(fleet[1]), 200, NULL, "written");
-    fleet[2]->store_mode = WORLD_STORE_AT_ONCE;
+    struct world_client *later = world_gets(fleet[0], "/items/1");
+    cr_assert_eq(world_times_asked(fleet[0]), 1, "that fetch is from before the write");
+    world_origin_answers(world_asked(fleet[2]), 200, NULL, "before");
+    world_store_settle(fleet[2]);
+    world_origin_answers(world_asked(fleet[0]), 200, NULL, "after");
+    cr_assert(world_got(reader, 200, "before", NULL) && world_got(later, 200, "after", NULL));
+}
+
+/* The leader's fetch is from before a write; the claim is sent before that is known. */
+Test(claims, who_claims_without_versions_claims_again_when_it_knows_better)
+{
+    world_gets(fleet[0], "/items/1"); /* under the versions from before the write */
+    fleet[2]->store_mode = WORLD_STORE_ACTS_LATE;
+    lose_next_lookup(fleet[2]);
+    struct world_client *reader = world_gets(fleet[2], "/items/1");
+    world_store_step(fleet[2]);
+    cr_assert_eq(fleet[2]->operation_count, 1, "it asks for versions; its claim is held");
+    world_asks(fleet[1], "PUT", "/items/1", NULL, "x");
+    world_origin_answers(world_asked(fleet[1]), 200, NULL, "written");
     world_store_settle(fleet[2]);
     cr_assert_eq(world_times_asked(fleet[2]), 1);
     world_origin_answers(world_asked(fleet[0]), 200, NULL, "before");
     world_origin_answers(world_asked(fleet[2]), 200, NULL, "after");
     cr_assert(world_got(reader, 200, "after", NULL));
-    fleet_settle();
-    cr_assert(world_got(world_gets(fleet[1], "/items/1"), 200, "after", "hit"));
 }
 
 static void forget(void *owner, enum cg_store_result result)
@@ -155,49 +229,16 @@ Test(claims, a_counter_alone_that_is_absent_is_made)
 
 /* ---- what is asked about ---- */
 
-/* The next lookup of that gateway finds the counter lost, as after an eviction. */
-static struct {
-    void (*lookup)(struct cg_store *store, const struct cg_key *key,
-                   const struct cg_instance *instances, size_t count, cg_store_view_fn answer,
-                   void *owner);
-    cg_store_view_fn answer;
-    void *owner;
-    size_t last;
-} lossy;
-
-static void lossy_answer(void *owner, const struct cg_store_view *view)
-{
-    struct cg_store_view seen = *view;
-    (void)owner;
-    seen.versions[lossy.last].state = CG_VERSION_ABSENT;
-    lossy.answer(lossy.owner, &seen);
-}
-
-static void lossy_lookup(struct cg_store *store, const struct cg_key *key,
-                         const struct cg_instance *instances, size_t count, cg_store_view_fn answer,
-                         void *owner)
-{
-    if (lossy.answer != NULL) {
-        lossy.lookup(store, key, instances, count, answer, owner);
-        return;
-    }
-    lossy.answer = answer;
-    lossy.owner = owner;
-    lossy.last = count - 1;
-    lossy.lookup(store, key, instances, count, lossy_answer, NULL);
-}
-
-/* An expired answer, then a look that finds its counter lost; `meanwhile` happens before the fetch
+/* A stale answer, then a look that finds its counter lost; `meanwhile` happens before the refresh
  * asks for versions once more. Whether the origin is asked about the old answer. */
 static bool is_asked_about(void (*meanwhile)(void))
 {
-    world_gets(fleet[0], "/grouped/1");
+    world_gets(fleet[0], "/stale/1");
     world_origin_answers(fleet_asked(), 200, "etag: \"1\"", "body");
     fleet_pass_time(61000);
-    lossy.lookup = fleet[0]->port.lookup;
-    fleet[0]->port.lookup = lossy_lookup;
+    lose_next_lookup(fleet[0]);
     fleet[0]->store_mode = WORLD_STORE_ANSWERS_LATE;
-    world_gets(fleet[0], "/grouped/1");
+    world_gets(fleet[0], "/stale/1");
     fleet[0]->store_mode = WORLD_STORE_AT_ONCE;
     meanwhile(); /* it has looked, and was not told yet */
     world_store_settle(fleet[0]);
@@ -211,7 +252,7 @@ static void nothing(void) {}
 
 static void write_it(void)
 {
-    world_asks(fleet[1], "PUT", "/grouped/1", NULL, "x");
+    world_asks(fleet[1], "PUT", "/stale/1", NULL, "x");
     world_origin_answers(world_asked(fleet[1]), 200, NULL, "written");
 }
 
@@ -240,6 +281,13 @@ Test(claims, what_a_flush_made_wrong_after_the_look_is_not_asked_about)
 Test(claims, what_may_be_in_a_group_that_was_purged_is_not_asked_about)
 {
     cr_assert_not(is_asked_about(end_a_group));
+}
+
+/* The control: but for the loss, nothing speaks against it. */
+Test(claims, what_nobody_changed_is_asked_about)
+{
+    lossy.loses_nothing = true;
+    cr_assert(is_asked_about(nothing));
 }
 
 /* Perhaps by such a purge. */
@@ -275,4 +323,44 @@ Test(claims, head_renews_nothing_that_may_name_groups)
     world_origin_end(fleet[0]->exchanges[1], CG_ORIGIN_COMPLETE);
     cr_assert(world_got(head, 200, NULL, NULL));
     cr_assert_eq(fleet[0]->operations_asked, before + looks, "nothing is filled");
+}
+
+/* ---- leaders that fail ---- */
+
+Test(claims, who_takes_over_says_so_itself)
+{
+    world_gets(fleet[0], "/items/1");
+    struct world_client *next = world_gets(fleet[0], "/items/1");
+    struct world_client *last = world_gets(fleet[0], "/items/1");
+    world_origin_end(world_asked(fleet[0]), CG_ORIGIN_CUT);
+    world_origin_answers(world_asked(fleet[0]), 200, NULL, "body");
+    /* The list of those who wait has no order: one of the two fetched. */
+    bool first = strstr(world_field(next, "cache-status"), "collapsed") != NULL;
+    bool second = strstr(world_field(last, "cache-status"), "collapsed") != NULL;
+    cr_assert(world_got(next, 200, "body", NULL) && world_got(last, 200, "body", NULL));
+    cr_assert_neq(first, second, "%s / %s", world_field(next, "cache-status"),
+                  world_field(last, "cache-status"));
+}
+
+/* The upstream has said that it can take no more: nobody tries in the place of the one. */
+Test(claims, a_crowded_upstream_is_not_tried_again)
+{
+    for (size_t i = 0; i < 4; i++)
+        world_gets(fleet[0], "/items/1");
+    world_origin_end(world_asked(fleet[0]), CG_ORIGIN_QUEUE_FULL);
+    cr_assert_eq(fleet_times_asked(), 1);
+    cr_assert(fleet_all_got(503, NULL) || fleet_all_got(502, NULL));
+}
+
+Test(claims, who_waits_for_a_fetch_that_gets_no_place_gets_none_either)
+{
+    cg_machine_cap(&fleet[0]->machine, 0, 1);
+    world_gets(fleet[0], "/items/busy");
+    for (size_t i = 0; i < 3; i++)
+        world_gets(fleet[0], "/items/1");
+    fleet_pass_time(10000); /* outage_wait */
+    for (size_t i = 1; i < 4; i++)
+        cr_assert(world_got(fleet[0]->clients[i], 503, NULL, "upstream-crowded"), "%zu", i);
+    world_origin_answers(world_asked(fleet[0]), 200, NULL, "body");
+    cr_assert_eq(fleet_times_asked(), 1);
 }

@@ -279,6 +279,28 @@ Test(groups, counter_moves_before_the_groups_and_the_groups_before_the_answer)
     world_destroy(world);
 }
 
+/* Whatever went well afterwards: a fetch may have read the groups between the two. */
+Test(groups, counter_that_did_not_move_at_first_holds_the_answer)
+{
+    struct world *world = world_create(rules);
+    world->machine.unpurgeable = CG_UNPURGEABLE_REFUSE;
+    stored(world, "/items/1", grouped);
+    world->store_mode = WORLD_STORE_ANSWERS_LATE;
+    struct world_client *write = world_asks(world, "POST", "/write", NULL, "x");
+    world_store_settle(world);
+    world_origin_answers(world_asked(world), 200, "cache-group-invalidation: \"a\"", "written");
+    cr_assert_eq(world->operation_count, 1, "the counter");
+    world_store_fails(world);
+    world_store_settle(world);
+    cr_assert_not(write->ended);
+    world_time_passes(world, 1000);
+    world_store_settle(world);
+    cr_assert(world_got(write, 200, "written", NULL), "the next try went well");
+    world->store_mode = WORLD_STORE_AT_ONCE;
+    cr_assert_not(hits(world, "/items/1"));
+    world_destroy(world);
+}
+
 /* CONSISTENCY row 4. */
 Test(groups, answer_whose_group_was_purged_is_not_asked_about)
 {

@@ -327,3 +327,42 @@ Test(near, a_handle_can_be_closed_with_questions_in_flight)
     world.store = cg_near_close(world.store);
     cr_expect_eq(told.times, 0, "its owner is gone");
 }
+
+/* The counter of groups is watched with every lookup, and is no part of what was stored. */
+Test(near, what_is_watched_besides_says_nothing_about_a_copy)
+{
+    struct told told;
+    cg_blob_unref(world.entry);
+    world.entry = make_entry("one", INSTANCES - 1);
+    keep_near(STRICT);
+    world.versions[INSTANCES - 1] = version_of(100); /* of what is watched besides */
+    size_t number = look_up(STRICT, &told);
+    cr_expect_not(world.calls[number].full);
+    cr_expect_eq(world.calls[number].count, INSTANCES);
+    answer(number);
+    expect_told(&told, "one", "confirmed");
+    cr_expect(
+        cg_token_eq(&told.versions[INSTANCES - 1].token, &world.versions[INSTANCES - 1].token),
+        "but it is told");
+    world.versions[INSTANCES - 2] = version_of(101);
+    number = look_up(STRICT, &told);
+    answer(number);
+    cr_expect_eq(told.times, 0, "purged");
+    answer(number + 1);
+}
+
+Test(near, a_copy_is_for_all_that_it_was_stored_for)
+{
+    struct told told;
+    keep_near(STRICT);
+    size_t number = world.call_count;
+    world.store->port->lookup(world.store, &keys[STRICT], instances, INSTANCES - 1, on_view, &told);
+    cr_expect(world.calls[number].full, "fewer are asked about");
+    answer(number);
+    keep_near(STRICT);
+    instances[0] = instance_of(200);
+    number = world.call_count;
+    world.store->port->lookup(world.store, &keys[STRICT], instances, INSTANCES, on_view, &told);
+    cr_expect(world.calls[number].full, "another one");
+    answer(number);
+}

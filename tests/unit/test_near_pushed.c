@@ -433,3 +433,19 @@ Test(near_pushed, the_table_of_tokens_is_bounded)
     cg_bans_unref(view.bans);
     cg_near_watch_destroy(small);
 }
+
+/* Pushes tell of what the copy was stored for; the counter of groups has to be asked for. */
+Test(near_pushed, what_is_watched_besides_is_asked_for)
+{
+    struct told told;
+    cg_blob_unref(world.entry);
+    world.entry = make_entry("one", INSTANCES - 1);
+    keep_near(PUSHED);
+    cr_expect_not(is_pushed());
+    size_t number = look_up(PUSHED, &told);
+    cr_expect_not(world.calls[number].full, "no body travels all the same");
+    answer(number);
+    expect_told(&told, "one", "confirmed");
+    cr_expect(
+        cg_token_eq(&told.versions[INSTANCES - 1].token, &world.versions[INSTANCES - 1].token));
+}

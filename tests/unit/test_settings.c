@@ -291,6 +291,32 @@ Test(settings, rules_alone_need_neither_listener_nor_upstream)
     cg_settings_free(settings);
 }
 
+Test(settings, the_access_log_goes_nowhere_to_stdout_or_to_a_file)
+{
+    struct cg_settings *settings = loaded(BASE);
+    cr_expect_str_eq(settings->log_access, "off");
+    cr_expect_str_eq(settings->log_access_format, "json");
+    cr_expect_str_eq(settings->tracing, "sampled");
+    cr_expect_eq(settings->log_secret_count, 0u);
+    cg_settings_free(settings);
+    settings = loaded(BASE "log: {access: stdout, access_format: combined}\ntraceparent: pass");
+    cr_expect_str_eq(settings->log_access, "stdout");
+    cr_expect_str_eq(settings->tracing, "pass");
+    cg_settings_free(settings);
+    settings = loaded(BASE "log: {access: logs/a.log, secret_query: [Customer-Id, 'x*']}");
+    cr_expect_str_eq(settings->log_access, path_of("logs/a.log"), "as the file sees it");
+    cr_assert_eq(settings->log_secret_count, 2u);
+    cr_expect(cg_str_eq(settings->log_secrets[0], CG_STR("customer_id")));
+    cg_settings_free(settings);
+    set_variable("CACHEGATE_LOG_SECRET_QUERY", "a, b-c");
+    set_flag("--access-log", "log.access", "a.log");
+    settings = loaded(BASE "log: {access: stdout, secret_query: [d]}");
+    cr_expect_str_eq(settings->log_access, "a.log", "as the shell sees it");
+    cr_assert_eq(settings->log_secret_count, 2u);
+    cr_expect(cg_str_eq(settings->log_secrets[1], CG_STR("b_c")));
+    cg_settings_free(settings);
+}
+
 /* ---- mistakes ---- */
 
 struct mistake {
@@ -354,6 +380,13 @@ static const struct mistake mistakes[] = {
     {"listen: ':80'\nupstreams: {a: {url: 'https://a', tls: {ca: nowhere.pem}}}",
      "upstreams.a.tls.ca: cannot read"},
     {"listen: ':80'\nupstream: http://user:hunter2@api", "`http://***@api`: a user and password"},
+    {BASE "log: {access: on}",
+     "log.access: expected off, stdout or the name of a file, found 'on'"},
+    {BASE "log: {access: [stdout]}", "log.access: expected off, stdout or a file, found a list"},
+    {BASE "log: {access_format: apache}", "log.access_format: expected one of json|combined"},
+    {BASE "log: {secret_query: [a, '-']}", "expected the name of a query parameter"},
+    {BASE "log: {secret_query: {a: b}}", "log.secret_query: expected a list"},
+    {BASE "log: {requests: on}", "log.requests: unknown key"},
     {"just text", "expected a map, found text"},
     {BASE "threads: ${NOT_SET}", "NOT_SET is not set"},
 };

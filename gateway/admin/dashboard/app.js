@@ -11,6 +11,7 @@
   const ANSWER_MS = 10000;
   const RATE_S = 10; // what "now" means
   const PURGES_SHOWN = 100;
+  const PIXELS_PER_POINT = 3;
 
   const byId = (id) => document.getElementById(id);
   const state = {
@@ -98,7 +99,7 @@
     if (list.dataset.key === key) return;
     list.dataset.key = key;
     list.replaceChildren(...wanted.flatMap(([name, text, mood]) => {
-      if (name === null) return [make("dd", { class: "wide" }, text)];
+      if (name === null) return [make("dd", { class: `wide ${mood}` }, text)];
       const value = mood ? make("span", { class: `dot ${mood}` }, text) : text;
       return [make("dt", {}, name), make("dd", {}, value)];
     }));
@@ -118,6 +119,26 @@
 
   function sum(samples, name) {
     return samples.reduce((total, sample) => total + sample[name], 0);
+  }
+
+  /* Fewer samples than the chart has room for, merged by number, so that a merged one stays the same. */
+  function merged(samples, room) {
+    const size = Math.ceil(samples.length / Math.max(room, 1));
+    if (size <= 1) return samples;
+    const groups = new Map();
+    for (const sample of samples) {
+      const key = Math.floor(sample.number / size);
+      if (!groups.has(key)) groups.set(key, []);
+      groups.get(key).push(sample);
+    }
+    return [...groups.values()].map((group) => {
+      const one = { ...group[group.length - 1], latency: {} };
+      for (const name of state.columns.slice(3))
+        if (LATENCIES.includes(name)) one.latency[name] = group.flatMap((sample) => sample.latency[name]);
+        else one[name] = sum(group, name);
+      one.span = sum(group, "span");
+      return one;
+    });
   }
 
   function addHistogram(into, pairs) {
@@ -321,8 +342,9 @@
   ];
 
   function renderCharts() {
-    const samples = visibleSamples();
+    const all = visibleSamples();
     for (const chart of charts) {
+      const samples = merged(all, chart.svg.clientWidth / PIXELS_PER_POINT);
       chart.points = samples.map((sample) => ({ at: sample.at, values: chart.lines.map((line) => line.of(sample)) }));
       drawChart(chart);
     }
@@ -349,7 +371,7 @@
     say("tile-upstream-note", `${count(stats.upstream_requests)} in all, ${plural(stats.upstream_errors, "error", "errors")}`);
     sayFigure("tile-keys", count(stats.keys));
     const megabytes = state.health.memory_mb ?? stats.size_mb;
-    say("tile-keys-note", `${megabytes.toFixed(megabytes < 10 ? 2 : 0)} MB, stored ${count(stats.sets)} times`);
+    say("tile-keys-note", `${megabytes.toFixed(megabytes < 10 ? 2 : 0)} MB, ${plural(stats.sets, "set", "sets")}`);
   }
 
   function renderRoutes() {
@@ -392,7 +414,7 @@
     const up = health.status === "ok", remote = health.backend !== "memory";
     fillList("store", [
       [health.backend, up ? "ok" : health.status, up ? "good" : "bad"],
-      health.why ? [null, health.why] : null,
+      health.why ? [null, health.why, "bad"] : null,
       remote ? ["Latency", `${health.latency_ms.toFixed(2)} ms`] : null,
       remote ? ["Breaker", health.breaker, health.breaker === "closed" ? "good" : "bad"] : null,
       remote ? ["Purges to deliver", count(health.journal), health.journal > 0 ? "wait" : "good"] : null,
@@ -408,7 +430,7 @@
     fillList("upstreams", [
       ...stats.upstreams.flatMap((upstream) => [
         [upstream.name, `${plural(upstream.answers, "answer", "answers")}, ${plural(upstream.errors, "error", "errors")}`],
-        upstream.answers > 0 ? ["", `median ${millis(upstream.median_ms * 1000)}, p99 ${millis(upstream.p99_ms * 1000)}`] : null,
+        upstream.answers > 0 ? [null, `median ${millis(upstream.median_ms * 1000)}, p99 ${millis(upstream.p99_ms * 1000)}`, "more"] : null,
       ]),
       ["Errors lately", count(lately), lately > 0 ? "bad" : "good"],
       ["Fetches shared", count(stats.collapsed)],
@@ -422,9 +444,9 @@
     const { generation, since, last_reload: reload, error } = health.configuration;
     const taken = reload === "ok";
     fillList("configuration", [
-      [`Generation ${count(generation)}`, `since ${new Date(since * 1000).toLocaleString("en-GB")}`],
+      [`Generation ${count(generation)}`, `since ${new Date(since * 1000).toLocaleString("sv-SE")}`],
       ["Last reload", reload, taken ? "good" : "bad"],
-      taken || !error ? null : [null, error],
+      taken || !error ? null : [null, error, "bad"],
       ["Cache", health.enabled ? "on" : "off", health.enabled ? "good" : "wait"],
     ]);
     const ready = health.ready === "ok";
