@@ -112,7 +112,7 @@ static redisReply *ask_get(const struct cg_inspection *inspection, const char *k
     redisReply *reply = cg_redis_client_ask(inspection->client, words, 2);
     if (reply == NULL || reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_NIL)
         return reply;
-    freeReplyObject(reply);
+    cg_redis_reply_free(reply);
     return NULL;
 }
 
@@ -130,7 +130,7 @@ const char *cg_inspect_instance(const struct cg_inspection *inspection,
     bool there = reply->type == REDIS_REPLY_STRING &&
                  cg_version_value_read(cg_str_of(reply->str, (size_t)reply->len),
                                        inspection->now_ms, &version, &ended);
-    freeReplyObject(reply);
+    cg_redis_reply_free(reply);
     if (ended)
         return "absent: a writer's mark ended; the next reader renews it";
     if (!there || version.state == CG_VERSION_ABSENT)
@@ -170,7 +170,7 @@ static bool print_entry_epoch(const struct cg_inspection *inspection, struct cg_
                  read_epoch(cg_str_of(reply->str, (size_t)reply->len), &now, &rest);
     bool asked = reply != NULL;
     if (asked)
-        freeReplyObject(reply);
+        cg_redis_reply_free(reply);
     unsigned long long generation = epoch.generation, counter = epoch.counter;
     if (!known)
         cg_inspect_line(inspection, "epoch", "%016llx:%llu%s", generation, counter,

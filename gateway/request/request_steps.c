@@ -58,6 +58,8 @@ enum cg_step_result cg_request_step_receive(struct cg_request *request)
     count(request, CG_METRIC_REQUESTS);
     cg_plan_make(request->regime->ruleset, request->facts, false, &request->arena, &request->plan);
     request->reason = request->plan.reason;
+    memset(request->view.versions, 0,
+           request->plan.watched_count * sizeof(request->view.versions[0]));
     if (cg_str_eq(request->facts->method, CG_STR("PURGE")) &&
         request->plan.kind != CG_PLAN_REFUSE) {
         request->result = CG_RESULT_PURGE;
@@ -88,7 +90,9 @@ static void on_view(void *owner, const struct cg_store_view *view)
     struct cg_request *request = cg_request_of(owner);
     request->entry_blob = cg_blob_unref(request->entry_blob);
     request->bans = cg_bans_unref(request->bans);
-    request->view = *view;
+    memcpy(&request->view, view, offsetof(struct cg_store_view, versions));
+    memcpy(request->view.versions, view->versions,
+           request->plan.watched_count * sizeof(view->versions[0]));
     if (view->entry != NULL)
         request->entry_blob = cg_blob_ref(view->entry);
     if (view->bans != NULL)

@@ -41,7 +41,6 @@ struct cg_writer {
 struct cg_store_view {
     enum cg_store_result result;
     struct cg_blob *entry; /* NULL when there is none; take a reference to keep it */
-    struct cg_version versions[CG_INSTANCES_MAX]; /* in the order asked */
     struct cg_epoch epoch;
     struct cg_bans *bans; /* complete up to `epoch`; take a reference to keep it; NULL only when
                              unavailable */
@@ -51,6 +50,8 @@ struct cg_store_view {
      * as in an outage. Valid as long as the handle that was asked.
      */
     struct cg_store *stand_in;
+    /* In the order asked; those beyond what was asked for have no value. */
+    struct cg_version versions[CG_INSTANCES_MAX];
 };
 
 typedef void (*cg_store_view_fn)(void *owner, const struct cg_store_view *view);
