@@ -83,3 +83,16 @@ Test(bans, list_that_is_not_whole_acquits_nobody)
     fake_rule(one, "LRANGE", 1, "*1\r\n$20\r\n0000000000000001:1:x\r\n");
     cr_expect_eq(look_up_epoch(), 2);
 }
+
+/* Of who moved the epoch after that was read, what was read with it cannot tell. */
+Test(bans, list_that_reaches_further_is_as_good_as_the_epoch)
+{
+    static const char epoch[] = "$23\r\n0000000000000001:5:made\r\n";
+    open_store("redis");
+    WORLD_UNTIL(is_available(store));
+    fake_rule(one, "MGET", 1, "*1\r\n$23\r\n0000000000000001:5:made\r\n");
+    fake_rule(one, "GET test:{bans}:epoch", 1, epoch);
+    fake_rule(one, "LRANGE", 1,
+              "*2\r\n$20\r\n0000000000000001:5:x\r\n$20\r\n0000000000000001:6:x\r\n");
+    cr_expect_eq(look_up_epoch(), 5);
+}
