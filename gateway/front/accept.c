@@ -165,10 +165,9 @@ static void on_connection(h2o_socket_t *listening, const char *error)
 void cg_door_open(struct cg_door *door, struct cg_worker *worker,
                   const struct cg_listener_settings *settings, int fd)
 {
-    *door = (struct cg_door){.worker = worker, .settings = settings};
+    *door = (struct cg_door){.worker = worker, .settings = settings, .paused = true};
     door->socket = h2o_evloop_socket_create(worker->context.loop, fd, H2O_SOCKET_FLAG_DONT_READ);
     door->socket->data = door;
-    h2o_socket_read_start(door->socket, on_connection);
 }
 
 /* Above limits.connections too: they were let in, and only the end of the process is ahead. */
@@ -196,7 +195,7 @@ void cg_door_close(struct cg_door *door)
 
 void cg_doors_resume(struct cg_worker *worker)
 {
-    if (!has_room(worker))
+    if (worker->doors_open_ms != 0 || !has_room(worker))
         return;
     for (size_t i = 0; i < worker->door_count; i++) {
         struct cg_door *door = &worker->doors[i];

@@ -141,6 +141,7 @@ struct cg_worker {
     int64_t window_started_ms; /* monotonic; the rate budgets of HTTP/2 */
     bool draining;
     int64_t drain_started_ms;       /* monotonic; the goodbye */
+    int64_t doors_open_ms;          /* monotonic; the latest; 0: they are open */
     int64_t doors_close_ms;         /* monotonic; 0: not yet known, or closed */
     size_t cut_count;               /* requests that the end cut; for who joined the thread */
     h2o_timestamp_string_t *date;   /* shared (ref): the last Date field passed on */
@@ -246,6 +247,7 @@ void cg_downstreams_tick(struct cg_worker *worker, int64_t now_ms, bool new_wind
 
 /* ---- accept.c ---- */
 
+/* Clients wait in the kernel's queue until cg_doors_resume. */
 void cg_door_open(struct cg_door *door, struct cg_worker *worker,
                   const struct cg_listener_settings *settings, int fd);
 /* Connections that the kernel has made are taken first, so that none is reset. */

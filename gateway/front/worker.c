@@ -18,10 +18,11 @@
 
 enum {
     WAIT_MS_MAX = 1000,
-    TICK_MS_MAX = 250,      /* what uploads may bring unseen */
-    RATE_WINDOW_MS = 10000, /* of cg_h2_budgets_default */
-    STOP_MS_MAX = 3000,     /* how long the end may take once everything was cut */
-    DOORS_LINGER_MS = 250,  /* a round trip of handshakes that began before steering */
+    TICK_MS_MAX = 250,        /* what uploads may bring unseen */
+    RATE_WINDOW_MS = 10000,   /* of cg_h2_budgets_default */
+    STOP_MS_MAX = 3000,       /* how long the end may take once everything was cut */
+    DOORS_WAIT_MS_MAX = 1000, /* for the store, at the start */
+    DOORS_LINGER_MS = 250,    /* a round trip of handshakes that began before steering */
 };
 
 static void set_progress(struct cg_worker *worker, enum cg_progress progress)
@@ -62,6 +63,22 @@ void cg_worker_log_refused(struct cg_worker *worker, const char *peer, const cha
 }
 
 /* ---- doors ---- */
+
+/*
+ * A write that comes before Redis can be told of it is news to the other gateways only later. So
+ * the first clients of all wait for the store, though not for long: one that is away is no reason
+ * to serve nobody.
+ */
+static void open_doors(struct cg_worker *worker)
+{
+    struct cg_store *store = worker->machine.store;
+    struct cg_store_health health = {0};
+    store->port->health(store, &health);
+    if (!health.available && cg_clock_monotonic_ms() < worker->doors_open_ms)
+        return;
+    worker->doors_open_ms = 0;
+    cg_doors_resume(worker);
+}
 
 static bool has_open_doors(const struct cg_worker *worker)
 {
@@ -236,6 +253,7 @@ static void open_worker(struct cg_worker *worker)
             cg_door_open(&worker->doors[door++], worker, server->listeners[i].settings,
                          cg_listener_take(&server->listeners[i], index, j));
     atomic_fetch_add(&server->listening_count, 1);
+    worker->doors_open_ms = cg_clock_monotonic_ms() + DOORS_WAIT_MS_MAX;
     worker->tick.on_expiry = on_tick;
     worker->tick.owner = worker;
     worker->tick_ms = tick_ms_of(&server->settings->limits);
@@ -361,6 +379,8 @@ static void serve(struct cg_worker *worker)
     int orders;
     bool closing = false;
     while ((orders = atomic_load(&worker->orders)) < CG_ORDERS_STOP) {
+        if (worker->doors_open_ms != 0)
+            open_doors(worker);
         if (orders >= CG_ORDERS_LEAVE && !worker->draining)
             start_leaving(worker);
         if (orders >= CG_ORDERS_DRAIN && !closing) {

@@ -12,6 +12,7 @@ LINES = {"nginx-lua": (ORANGE, 9, 2), "nginx-proxy-cache": (RED, 11, 2), "varnis
          "near": (SKY, 5, 1), "pushed": (PINK, 15, 1), "embedded": (BLACK, 4, 1)}
 PANELS = [("hit-1k", "1 KB hit, HTTP/1.1"), ("hit-100k", "100 KB hit, HTTP/1.1"),
           ("hit-1k-h2c", "1 KB hit, HTTP/2"), ("miss", "miss, 64 connections")]
+OURS = ("redis", "near", "pushed", "embedded")
 FORMATS = {"svg": "svg size {size} dynamic font 'DejaVu Sans,13' background '#ffffff'",
            "png": "pngcairo size {size} font 'DejaVu Sans,11' background '#ffffff'"}
 
@@ -40,7 +41,7 @@ def data(name, lines):
 def bars(index, title, cells, titled):
     """One panel: ours, the others' and Redis's part, and the sum as a number."""
     block = data(f"d{index}", [
-        f'"{name}" {cell.gateway_us:.2f} {cell.redis_us:.2f} {1 if name.startswith("cachegate") else 0}'
+        f'"{name}" {cell.gateway_us:.2f} {cell.redis_us:.2f} {int(name.rsplit("-", 1)[-1] in OURS)}'
         for name, cell in cells])
     top = max(cell.gateway_us + cell.redis_us for _, cell in cells) * 1.15
     columns = [("($4==1?$2/2:NaN):0:($2/2):(0.36)", BLUE, "cachegate"),
@@ -79,7 +80,7 @@ def cpu(summary, path):
 
 def latency(summary, path):
     """Lines: p50 and p99 over the rate of arrival. A line ends where it does not keep up."""
-    present = [one for one in summary.cells if one.startswith("rate-")]
+    present = summary.rates()
     contenders = summary.contenders(present)
     if len(present) < 2:
         return False

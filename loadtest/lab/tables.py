@@ -50,6 +50,11 @@ def matrix(summary, scenarios, names, write):
     return table(["contender"] + [names[one] for one in present], lines)
 
 
+def ratio_words(summary, scenarios):
+    bases = {summary.base(one) for one in scenarios if one in summary.cells}
+    return f" and ratio to {bases.pop()}" if len(bases) == 1 and bases != {None} else ""
+
+
 def hits(summary):
     def redis(one, contender):
         return small(summary.cell(one, contender).redis_us) if summary.uses_redis(contender) else "-"
@@ -59,10 +64,10 @@ def hits(summary):
         return (f"{thousands(cell.rate)}; {milliseconds(cell.p50_us)} / {milliseconds(cell.p99_us)} / "
                 f"{milliseconds(cell.p999_us)}{'' if cell.busy >= 0.9 else ' *'}")
 
-    text = ("Gateway CPU, µs per request: median (least) and ratio to nginx-lua. `~`: soft.\n\n"
+    text = (f"Gateway CPU, µs per request: median (least){ratio_words(summary, HITS)}. `~`: soft.\n\n"
             + matrix(summary, HITS, HIT_NAMES, lambda one, who: cost(summary, one, who)))
-    text += ("\nRedis CPU, µs per request:\n\n"
-             + matrix(summary, HITS, HIT_NAMES, redis))
+    if any(summary.uses_redis(name) for name in summary.contenders(HITS)):
+        text += "\nRedis CPU, µs per request:\n\n" + matrix(summary, HITS, HIT_NAMES, redis)
     return text + ("\nThousands of requests per second; p50 / p99 / p99.9 in ms, with 64 in flight. "
                    "`*`: the gateway was less than 90 % busy, the load generator or Redis was the "
                    "limit.\n\n" + matrix(summary, HITS, HIT_NAMES, speed))
@@ -74,8 +79,8 @@ def streams(summary):
         return (f"{thousands(cell.rate)}; {cost(summary, one, contender)}; "
                 f"{small(cell.redis_us) if cell.redis_us else '-'}; {milliseconds(cell.p99_us)}")
 
-    return ("Thousands of requests per second; gateway CPU µs per request (least) and ratio; Redis "
-            "CPU µs; p99 ms.\n\n" + matrix(summary, STREAMS, STREAM_NAMES, write))
+    return (f"Thousands of requests per second; gateway CPU µs per request (least)"
+            f"{ratio_words(summary, STREAMS)}; Redis CPU µs; p99 ms.\n\n" + matrix(summary, STREAMS, STREAM_NAMES, write))
 
 
 def alone(summary):
@@ -104,7 +109,7 @@ def stampede(summary):
 
 
 def rates(summary):
-    present = [one for one in summary.cells if one.startswith("rate-")]
+    present = summary.rates()
 
     def write(one, contender):
         cell = summary.cell(one, contender)
@@ -153,6 +158,22 @@ def memory(summary):
                   lambda one, who: f"{summary.cell(one, who).gateway_bytes / 1048576:.0f}")
 
 
+def binaries(summary, labels):
+    """Several cachegates: each store's ratio to the first binary's, over all streams of requests."""
+    lines = []
+    for scenario in summary.cells:
+        for kind in ("redis", "near", "pushed", "embedded"):
+            first = f"{labels[0]}-{kind}"
+            words = []
+            for label in labels[1:]:
+                ratio = summary.ratio(scenario, f"{label}-{kind}", first)
+                least = summary.least_ratio(scenario, f"{label}-{kind}", first)
+                words.append("-" if ratio is None else f"{ratio:.3f} ({least:.3f})")
+            if any(word != "-" for word in words):
+                lines.append([scenario, kind, *words])
+    return table(["scenario", "store", *labels[1:]], lines, left=2)
+
+
 def goal_table(summary, purges, labels):
     lines = [[goal["what"], goal["figure"], f"≤ {goal['limit']:.2f}", f"{goal['ratio']:.2f}",
               f"{goal['least']:.2f}", goal["verdict"]]
@@ -171,6 +192,10 @@ def heading(run):
             f"Rounds: {options['rounds']} of {options['seconds']} s. Other programs (with the host's "
             f"share) took {noise} of the machine (median over all rows); load average at the start "
             f"{machine['load_average']:.1f}.\n")
+    if run.get("repeated"):
+        text += f"\nRepeated afterwards, in the same way: {', '.join(run['repeated'])}.\n"
+    if run.get("interrupted"):
+        text += "\nInterrupted: not everything was measured.\n"
     for name, reason in run["left_out"]:
         text += f"\nLeft out: {name} ({reason.strip().splitlines()[0]})\n"
     for row in run["purges"]:
@@ -194,6 +219,8 @@ def whole(run, summary, drawn):
     """Everything, by headings; sections without rows are left out."""
     sections = [
         ("Against the goals", goal_table(summary, run["purges"], run["labels"])),
+        (f"Binaries: CPU per request as a ratio to {run['labels'][0]}, median (of the least)",
+         binaries(summary, run["labels"]) if len(run["labels"]) > 1 else ""),
         ("Hits", hits(summary) if any(one in summary.cells for one in HITS) else ""),
         ("Misses, writes, passing through", streams(summary)),
         ("One at a time", alone(summary)),

@@ -147,6 +147,13 @@ class Members(LogJourney):
         self.assertEqual((first["user_agent"], first["referer"]), ("h2 agent", "http://r.test/?code=***"))
         self.assertEqual(first["host"], self.front.address)
 
+    def test_the_client_is_the_one_of_the_proxy_line_and_never_of_a_field(self):
+        self.start(arguments={"listen": [{"address": "127.0.0.1:0", "proxy_protocol": True}]})
+        self.front.raw(b"PROXY TCP4 192.0.2.7 192.0.2.1 50000 80\r\nGET /items/1 HTTP/1.1\r\nHost: a\r\n"
+                       b"X-Forwarded-For: 6.6.6.6\r\nConnection: close\r\n\r\n")
+        self.assertEqual(self.entries(1)[0]["client"], "192.0.2.7")
+        self.assertNotIn("6.6.6.6", self.text())
+
     def test_warming_and_the_admin_api_are_no_requests_of_clients(self):
         self.start(more={"warm": {"requests": ["/shared"]}})
         wait_until(lambda: self.origin.count("/shared") == 1, "it is warmed")

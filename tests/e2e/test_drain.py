@@ -283,6 +283,35 @@ class Drain(Journey):
         self.check_queue(self.gateway(self.origin, RULES, listen=(path,)))
 
 
+class Begin(Journey):
+    """The first clients wait for the store, for a second at most."""
+
+    def setUp(self):
+        self.origin = self.upstream(EchoApp())
+        self.redis = Redis()
+        self.addCleanup(self.redis.close)
+
+    def test_the_first_request_finds_the_store(self):
+        self.redis.freeze()
+        try:
+            front = self.gateway(self.origin, RULES, environment=environment_for(self.redis))
+            with connect(front.address) as connection:
+                connection.sendall(ask("/cached", "Connection: close"))
+                self.redis.thaw()
+                answer = read_all(connection)
+        finally:
+            self.redis.thaw()
+        self.assertIn(b"stored; detail=absent", answer)
+
+    def test_a_store_that_is_away_is_no_reason_to_serve_nobody(self):
+        self.redis.freeze()
+        try:
+            front = self.gateway(self.origin, RULES, environment=environment_for(self.redis))
+            self.assertPassed(front.get("/cached"), "store-unavailable")
+        finally:
+            self.redis.thaw()
+
+
 class Handover(Journey):
     """Two processes on one address. `cache: off`, because they share no store here."""
 

@@ -238,6 +238,19 @@ class Rendered(unittest.TestCase):
                 needed = sleep + duration_s(config["drain_timeout"]) + 5
                 self.assertGreaterEqual(template["spec"]["terminationGracePeriodSeconds"], needed)
 
+    def test_hooks_need_no_shell_and_do_not_end_the_gateway(self):
+        entry = json.loads(re.search(r"^ENTRYPOINT (.*)$", (TREE / "Dockerfile").read_text(), re.MULTILINE).group(1))
+        kinds = set()
+        for objects in self.each():
+            for _, template, container in self.gateways(objects):
+                ((kind, hook),) = container["lifecycle"]["preStop"].items()
+                kinds.add(kind)
+                if kind == "exec":
+                    self.assertEqual(hook["command"], entry + ["drain"] + container["args"][1:])
+                else:
+                    self.assertEqual(kind, "sleep")
+        self.assertEqual(kinds, {"exec", "sleep"})
+
     def config_of(self, objects, template, container):
         mount = next(one for one in container["volumeMounts"] if one["mountPath"] == "/etc/cachegate/config")
         volume = next(one for one in template["spec"]["volumes"] if one["name"] == mount["name"])

@@ -162,6 +162,7 @@ class Pod(unittest.TestCase):
             self.assertEqual(self.pod.probe("readinessProbe"), 503)
             self.assertEqual(self.pod.probe("livenessProbe"), 200)
             client.wait_answered(50)
+            self.pod.ask("/items/2", headers={"Authorization": "Bearer late"})
             self.assertIsNone(self.pod.gateway.process.poll(), "the hook must not end the sidecar")
             # 2. Every node has heard that the endpoint is gone, and the sleep is over.
             client.endpoint_is_gone()
@@ -170,6 +171,10 @@ class Pod(unittest.TestCase):
             self.pod.gate.write_text("")
             # 3. The sidecar is told when the application has ended.
             self.assertEqual(self.pod.app.wait(), 0)
+            status, fields, _ = self.pod.ask("/items/2", headers={"Authorization": "Bearer late"})
+            self.assertEqual(status, 200, "what is fresh needs no application")
+            self.assertIn("hit", fields["cache-status"])
+            self.assertIn(self.pod.ask("/unknown")[0], (502, 503))
             self.pod.gateway.terminate()
             self.assertEqual(self.pod.gateway.wait(), 0)
         finally:

@@ -1,4 +1,5 @@
-/* What a fetch does with the answers to its claim, and with versions that move meanwhile. */
+/* What a fetch does with the answers to its claim, with versions that move meanwhile, and when it
+ * fails. */
 #include <criterion/criterion.h>
 
 #include "cachegate/groups.h"
@@ -10,6 +11,9 @@ static const char *const rules = "defaults: { ttl: 60s, scope: shared, early_ref
                                  "  - match: GET /items/**\n"
                                  "  - match: GET /grouped/**\n"
                                  "    groups: keep\n"
+                                 "  - match: GET /stale/**\n"
+                                 "    groups: keep\n"
+                                 "    stale_while_revalidate: 30s\n"
                                  "  - match: PUT /items/{id}\n";
 
 static void setup(void)
@@ -120,13 +124,15 @@ static struct {
     cg_store_view_fn answer;
     void *owner;
     size_t last;
+    bool loses_nothing;
 } lossy;
 
 static void lossy_answer(void *owner, const struct cg_store_view *view)
 {
     struct cg_store_view seen = *view;
     (void)owner;
-    seen.versions[lossy.last].state = CG_VERSION_ABSENT;
+    if (!lossy.loses_nothing)
+        seen.versions[lossy.last].state = CG_VERSION_ABSENT;
     lossy.answer(lossy.owner, &seen);
 }
 
@@ -223,16 +229,16 @@ Test(claims, a_counter_alone_that_is_absent_is_made)
 
 /* ---- what is asked about ---- */
 
-/* An expired answer, then a look that finds its counter lost; `meanwhile` happens before the fetch
+/* A stale answer, then a look that finds its counter lost; `meanwhile` happens before the refresh
  * asks for versions once more. Whether the origin is asked about the old answer. */
 static bool is_asked_about(void (*meanwhile)(void))
 {
-    world_gets(fleet[0], "/grouped/1");
+    world_gets(fleet[0], "/stale/1");
     world_origin_answers(fleet_asked(), 200, "etag: \"1\"", "body");
     fleet_pass_time(61000);
     lose_next_lookup(fleet[0]);
     fleet[0]->store_mode = WORLD_STORE_ANSWERS_LATE;
-    world_gets(fleet[0], "/grouped/1");
+    world_gets(fleet[0], "/stale/1");
     fleet[0]->store_mode = WORLD_STORE_AT_ONCE;
     meanwhile(); /* it has looked, and was not told yet */
     world_store_settle(fleet[0]);
@@ -246,7 +252,7 @@ static void nothing(void) {}
 
 static void write_it(void)
 {
-    world_asks(fleet[1], "PUT", "/grouped/1", NULL, "x");
+    world_asks(fleet[1], "PUT", "/stale/1", NULL, "x");
     world_origin_answers(world_asked(fleet[1]), 200, NULL, "written");
 }
 
@@ -275,6 +281,13 @@ Test(claims, what_a_flush_made_wrong_after_the_look_is_not_asked_about)
 Test(claims, what_may_be_in_a_group_that_was_purged_is_not_asked_about)
 {
     cr_assert_not(is_asked_about(end_a_group));
+}
+
+/* The control: but for the loss, nothing speaks against it. */
+Test(claims, what_nobody_changed_is_asked_about)
+{
+    lossy.loses_nothing = true;
+    cr_assert(is_asked_about(nothing));
 }
 
 /* Perhaps by such a purge. */
@@ -310,4 +323,44 @@ Test(claims, head_renews_nothing_that_may_name_groups)
     world_origin_end(fleet[0]->exchanges[1], CG_ORIGIN_COMPLETE);
     cr_assert(world_got(head, 200, NULL, NULL));
     cr_assert_eq(fleet[0]->operations_asked, before + looks, "nothing is filled");
+}
+
+/* ---- leaders that fail ---- */
+
+Test(claims, who_takes_over_says_so_itself)
+{
+    world_gets(fleet[0], "/items/1");
+    struct world_client *next = world_gets(fleet[0], "/items/1");
+    struct world_client *last = world_gets(fleet[0], "/items/1");
+    world_origin_end(world_asked(fleet[0]), CG_ORIGIN_CUT);
+    world_origin_answers(world_asked(fleet[0]), 200, NULL, "body");
+    /* The list of those who wait has no order: one of the two fetched. */
+    bool first = strstr(world_field(next, "cache-status"), "collapsed") != NULL;
+    bool second = strstr(world_field(last, "cache-status"), "collapsed") != NULL;
+    cr_assert(world_got(next, 200, "body", NULL) && world_got(last, 200, "body", NULL));
+    cr_assert_neq(first, second, "%s / %s", world_field(next, "cache-status"),
+                  world_field(last, "cache-status"));
+}
+
+/* The upstream has said that it can take no more: nobody tries in the place of the one. */
+Test(claims, a_crowded_upstream_is_not_tried_again)
+{
+    for (size_t i = 0; i < 4; i++)
+        world_gets(fleet[0], "/items/1");
+    world_origin_end(world_asked(fleet[0]), CG_ORIGIN_QUEUE_FULL);
+    cr_assert_eq(fleet_times_asked(), 1);
+    cr_assert(fleet_all_got(503, NULL) || fleet_all_got(502, NULL));
+}
+
+Test(claims, who_waits_for_a_fetch_that_gets_no_place_gets_none_either)
+{
+    cg_machine_cap(&fleet[0]->machine, 0, 1);
+    world_gets(fleet[0], "/items/busy");
+    for (size_t i = 0; i < 3; i++)
+        world_gets(fleet[0], "/items/1");
+    fleet_pass_time(10000); /* outage_wait */
+    for (size_t i = 1; i < 4; i++)
+        cr_assert(world_got(fleet[0]->clients[i], 503, NULL, "upstream-crowded"), "%zu", i);
+    world_origin_answers(world_asked(fleet[0]), 200, NULL, "body");
+    cr_assert_eq(fleet_times_asked(), 1);
 }

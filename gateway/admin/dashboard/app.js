@@ -99,7 +99,7 @@
     if (list.dataset.key === key) return;
     list.dataset.key = key;
     list.replaceChildren(...wanted.flatMap(([name, text, mood]) => {
-      if (name === null) return [make("dd", { class: "wide" }, text)];
+      if (name === null) return [make("dd", { class: `wide ${mood}` }, text)];
       const value = mood ? make("span", { class: `dot ${mood}` }, text) : text;
       return [make("dt", {}, name), make("dd", {}, value)];
     }));
@@ -414,7 +414,7 @@
     const up = health.status === "ok", remote = health.backend !== "memory";
     fillList("store", [
       [health.backend, up ? "ok" : health.status, up ? "good" : "bad"],
-      health.why ? [null, health.why] : null,
+      health.why ? [null, health.why, "bad"] : null,
       remote ? ["Latency", `${health.latency_ms.toFixed(2)} ms`] : null,
       remote ? ["Breaker", health.breaker, health.breaker === "closed" ? "good" : "bad"] : null,
       remote ? ["Purges to deliver", count(health.journal), health.journal > 0 ? "wait" : "good"] : null,
@@ -430,7 +430,7 @@
     fillList("upstreams", [
       ...stats.upstreams.flatMap((upstream) => [
         [upstream.name, `${plural(upstream.answers, "answer", "answers")}, ${plural(upstream.errors, "error", "errors")}`],
-        upstream.answers > 0 ? ["", `median ${millis(upstream.median_ms * 1000)}, p99 ${millis(upstream.p99_ms * 1000)}`] : null,
+        upstream.answers > 0 ? [null, `median ${millis(upstream.median_ms * 1000)}, p99 ${millis(upstream.p99_ms * 1000)}`, "more"] : null,
       ]),
       ["Errors lately", count(lately), lately > 0 ? "bad" : "good"],
       ["Fetches shared", count(stats.collapsed)],
@@ -446,7 +446,7 @@
     fillList("configuration", [
       [`Generation ${count(generation)}`, `since ${new Date(since * 1000).toLocaleString("sv-SE")}`],
       ["Last reload", reload, taken ? "good" : "bad"],
-      taken || !error ? null : [null, error],
+      taken || !error ? null : [null, error, "bad"],
       ["Cache", health.enabled ? "on" : "off", health.enabled ? "good" : "wait"],
     ]);
     const ready = health.ready === "ok";
