@@ -83,7 +83,7 @@ static redisReply *ask(const struct cg_inspection *inspection, const struct cg_s
         complain("redis", cg_redis_client_why(inspection->client));
     } else if (reply->type == REDIS_REPLY_ERROR) {
         complain("redis", reply->str);
-        freeReplyObject(reply);
+        cg_redis_reply_free(reply);
         reply = NULL;
     }
     return reply;
@@ -103,7 +103,7 @@ static bool ask_time(struct cg_inspection *inspection)
         (void)cg_str_to_u64(cg_str_of(reply->element[1]->str, (size_t)reply->element[1]->len),
                             999999, &micros);
     }
-    freeReplyObject(reply);
+    cg_redis_reply_free(reply);
     inspection->now_ms = (int64_t)(seconds * 1000 + micros / 1000);
     return true;
 }
@@ -115,7 +115,7 @@ static bool ask_lifetime(struct cg_inspection *inspection)
     if (reply == NULL)
         return false;
     inspection->expires_in_ms = reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1;
-    freeReplyObject(reply);
+    cg_redis_reply_free(reply);
     return true;
 }
 
@@ -188,9 +188,9 @@ static int inspect_key(struct cg_inspection *inspection)
     else if (value != NULL && ask_lifetime(inspection))
         status = print_value(inspection, value);
     if (type != NULL)
-        freeReplyObject(type);
+        cg_redis_reply_free(type);
     if (value != NULL)
-        freeReplyObject(value);
+        cg_redis_reply_free(value);
     inspection->client = cg_redis_client_close(inspection->client);
     return status;
 }

@@ -24,6 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { MEMORY_KEPT_BYTES = 32 << 20 }; /* free, at the end of each of malloc's arenas */
+
 /* All that a running gateway consists of, in the order in which it is made. */
 struct gateway {
     const struct cg_settings *settings;
@@ -420,6 +422,10 @@ int cg_cli_run(int argc, char **argv)
         return CG_CLI_USAGE;
     /* Entries are freed on other threads than filled them: many arenas would only hoard memory. */
     mallopt(M_ARENA_MAX, 4);
+    /* What a busy turn of the loop frees, the next one takes: given back to the kernel meanwhile,
+     * it would cost a call and fresh pages for each miss and write. */
+    mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT_BYTES);
+    mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT_BYTES / 2);
     struct cg_arena *arena = malloc(sizeof *arena);
     CG_ASSERT(arena != NULL);
     struct cg_settings *settings = cg_cli_settings(&cli, false, true, arena);

@@ -20,12 +20,21 @@ void cg_arena_init(struct cg_arena *arena, size_t ceiling)
     *arena = (struct cg_arena){.ceiling = ceiling};
 }
 
+void cg_arena_init_with(struct cg_arena *arena, size_t ceiling, void *block, size_t length)
+{
+    struct cg_arena_block *first = block;
+    CG_ASSERT(length >= sizeof *first && (uintptr_t)block % ALIGNMENT == 0);
+    *first = (struct cg_arena_block){.size = length - sizeof *first};
+    *arena = (struct cg_arena){.blocks = first, .lent = first, .ceiling = ceiling};
+}
+
 void cg_arena_fini(struct cg_arena *arena)
 {
     struct cg_arena_block *block = arena->blocks;
     while (block != NULL) {
         struct cg_arena_block *next = block->next;
-        free(block);
+        if (block != arena->lent)
+            free(block);
         block = next;
     }
     *arena = (struct cg_arena){.ceiling = arena->ceiling};

@@ -61,11 +61,6 @@ void cg_buf_add_char(struct cg_buf *buf, char c)
     cg_buf_add(buf, &c, 1);
 }
 
-void cg_buf_add_text(struct cg_buf *buf, const char *text)
-{
-    cg_buf_add(buf, text, strlen(text));
-}
-
 void cg_buf_printf(struct cg_buf *buf, const char *format, ...)
 {
     char small[256];
@@ -89,6 +84,12 @@ void cg_buf_printf(struct cg_buf *buf, const char *format, ...)
     CG_ASSERT(written == length);
     cg_buf_add(buf, text, (size_t)length);
     free(text);
+}
+
+void cg_buf_add_decimal(struct cg_buf *buf, uint64_t value)
+{
+    char digits[CG_DECIMAL_MAX];
+    cg_buf_add_str(buf, cg_str_from_u64(value, digits));
 }
 
 void cg_buf_add_u8(struct cg_buf *buf, uint8_t value)
@@ -143,17 +144,20 @@ struct cg_str cg_read_bytes(struct cg_reader *reader, size_t length)
         reader->failed = true;
         return (struct cg_str){NULL, 0};
     }
-    struct cg_str bytes = cg_str_sub(reader->rest, 0, length);
+    struct cg_str bytes = cg_str_of(reader->rest.bytes, length);
     reader->rest = cg_str_skip(reader->rest, length);
     return bytes;
 }
 
-static uint64_t read_little_endian(struct cg_reader *reader, size_t width)
+/* Of a width that is known where it is called, so that it is one load. */
+static inline uint64_t read_little_endian(struct cg_reader *reader, size_t width)
 {
     struct cg_str bytes = cg_read_bytes(reader, width);
     uint64_t value = 0;
-    for (size_t i = bytes.length; i > 0; i--)
-        value = value << 8 | (uint8_t)bytes.bytes[i - 1];
+    if (bytes.length < width)
+        return 0;
+    for (size_t i = 0; i < width; i++)
+        value |= (uint64_t)(uint8_t)bytes.bytes[i] << (8 * i);
     return value;
 }
 

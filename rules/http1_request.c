@@ -49,12 +49,12 @@ unsigned cg_http1_refusal_status(enum cg_http1_refusal refusal)
 /* Visible ASCII without space, and no fragment. */
 static bool is_target_text(struct cg_str target)
 {
+    unsigned bad = 0;
     for (size_t i = 0; i < target.length; i++) {
-        char c = target.bytes[i];
-        if (c <= 0x20 || c >= 0x7f || c == '#')
-            return false;
+        unsigned char c = (unsigned char)target.bytes[i];
+        bad |= (unsigned)(c <= 0x20) | (c >= 0x7f) | (c == '#');
     }
-    return target.length > 0;
+    return bad == 0 && target.length > 0;
 }
 
 bool cg_target_valid(struct cg_str target)

@@ -96,7 +96,8 @@ static bool add_instance(struct cg_plan_build *build, const struct cg_instance *
     if (plan->instance_count == CG_INSTANCES_MAX)
         return false;
     plan->instances[plan->instance_count] = *instance;
-    plan->instance_names[plan->instance_count] = name;
+    if (build->names != NULL)
+        build->names[plan->instance_count] = name;
     plan->instance_count++;
     return true;
 }
@@ -117,7 +118,7 @@ static bool add_shape_instances(struct cg_plan_build *build, unsigned shape,
             continue;
         cg_instance_of_shape(build->ruleset, shape, values, lacking, audiences[i], build->arena,
                              &instance);
-        if (build->explain)
+        if (build->names != NULL)
             name = cg_shape_name(row->pattern, values, lacking, audiences[i], build->arena);
         if (!add_instance(build, &instance, name))
             return false;
@@ -217,14 +218,14 @@ bool cg_instances_make(struct cg_plan_build *build)
     struct cg_instance instance;
     struct cg_str name = {NULL, 0};
     cg_instance_of_path(ruleset, plan->upstream, &plan->path, build->arena, &instance);
-    if (build->explain)
+    if (build->names != NULL)
         name = cg_arena_printf(build->arena, "path %.*s",
                                CG_STR_ARG(cg_path_spell(&plan->path, build->arena)));
     (void)add_instance(build, &instance, name);
     /* A shared answer is nobody's: with the reader's own instance no two could share it. */
     if (plan->route->scope_user) {
         cg_instance_of_user(ruleset, &plan->identity, build->arena, &instance);
-        if (build->explain)
+        if (build->names != NULL)
             name = cg_user_name(ruleset, &plan->identity, build->arena);
         (void)add_instance(build, &instance, name);
     }

@@ -1,14 +1,9 @@
-/* SHA256_Init and its siblings are deprecated for EVP, which allocates for each digest; every
- * request needs one. */
-#define OPENSSL_SUPPRESS_DEPRECATED
-
 #include "cachegate/key.h"
 
 #include "cachegate/assert.h"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/sha.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -38,38 +33,13 @@ static uint64_t derive_seed(const struct cg_secret *secret, struct cg_str label)
     return seed;
 }
 
-_Static_assert(sizeof(struct cg_sha256_state) == sizeof(SHA256_CTX), "the state of a SHA-256");
-
-/* The state after the first block of an HMAC (RFC 2104 4): the key, padded, under `pad`. */
-static void begin_hmac(const uint8_t key[32], uint8_t pad, struct cg_sha256_state *ret_state)
-{
-    uint8_t block[SHA256_CBLOCK];
-    SHA256_CTX context;
-    for (size_t i = 0; i < sizeof block; i++)
-        block[i] = (uint8_t)((i < 32 ? key[i] : 0) ^ pad);
-    CG_ASSERT(SHA256_Init(&context) == 1 && SHA256_Update(&context, block, sizeof block) == 1);
-    memcpy(ret_state, &context, sizeof context);
-    OPENSSL_cleanse(block, sizeof block);
-    OPENSSL_cleanse(&context, sizeof context);
-}
-
-static void end_hash(const struct cg_sha256_state *state, const void *bytes, size_t length,
-                     uint8_t ret_digest[32])
-{
-    SHA256_CTX context;
-    memcpy(&context, state, sizeof context);
-    CG_ASSERT(SHA256_Update(&context, bytes, length) == 1 &&
-              SHA256_Final(ret_digest, &context) == 1);
-}
-
 void cg_keys_derive(const struct cg_secret *secret, struct cg_keys *ret_keys)
 {
     uint8_t identity_key[32];
     ret_keys->request_seed = derive_seed(secret, CG_STR("cachegate request"));
     ret_keys->instance_seed = derive_seed(secret, CG_STR("cachegate instance"));
     authenticate(secret->bytes, CG_STR("cachegate identity"), identity_key);
-    begin_hmac(identity_key, 0x36, &ret_keys->identity_inner);
-    begin_hmac(identity_key, 0x5c, &ret_keys->identity_outer);
+    cg_hmac_init(&ret_keys->identity, identity_key);
     OPENSSL_cleanse(identity_key, sizeof identity_key);
 }
 
@@ -97,9 +67,7 @@ void cg_key_of(const struct cg_keys *keys, struct cg_str canonical, struct cg_st
 
 void cg_identity_digest(const struct cg_keys *keys, struct cg_str joined, uint8_t ret_digest[32])
 {
-    uint8_t inner[32];
-    end_hash(&keys->identity_inner, joined.length == 0 ? "" : joined.bytes, joined.length, inner);
-    end_hash(&keys->identity_outer, inner, sizeof inner, ret_digest);
+    cg_hmac_of(&keys->identity, joined, ret_digest);
 }
 
 void cg_instance_of(const struct cg_keys *keys, struct cg_str name,

@@ -163,13 +163,7 @@ void cg_hex_print(struct cg_buf *out, const uint8_t *bytes, size_t count)
 
 void cg_decimal_print(struct cg_buf *out, uint64_t value)
 {
-    char text[20];
-    size_t at = sizeof(text);
-    do {
-        text[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    cg_buf_add(out, text + at, sizeof(text) - at);
+    cg_buf_add_decimal(out, value);
 }
 
 void cg_milliseconds_print(struct cg_buf *out, uint64_t microseconds)

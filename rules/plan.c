@@ -143,14 +143,16 @@ static void plan_lookup(struct cg_plan_build *build, struct cg_str ambiguous_sou
 void cg_plan_make(const struct cg_ruleset *ruleset, const struct cg_request_facts *facts,
                   bool explain, struct cg_arena *arena, struct cg_plan *ret_plan)
 {
-    struct cg_plan_build build = {ruleset, facts, arena, explain, ret_plan, {0}};
+    struct cg_plan_build build = {ruleset, facts, arena, NULL, ret_plan, {0}};
     bool query_known;
-    *ret_plan = (struct cg_plan){
-        .target = facts->target,
-        .identity_rules = &ruleset->identity,
-        .head = cg_str_eq(facts->method, CG_STR("HEAD")),
-        .has_range = cg_fields_find(facts->fields, CG_STR("range")) != NULL,
-    };
+    memset(ret_plan, 0, offsetof(struct cg_plan, instances));
+    ret_plan->target = facts->target;
+    ret_plan->identity_rules = &ruleset->identity;
+    ret_plan->head = cg_str_eq(facts->method, CG_STR("HEAD"));
+    ret_plan->has_range = cg_fields_find(facts->fields, CG_STR("range")) != NULL;
+    if (explain)
+        ret_plan->instance_names = build.names =
+            CG_ARENA_ARRAY(arena, struct cg_str, CG_INSTANCES_MAX);
     if (!read_target(&build, &query_known))
         return;
     ret_plan->route = cg_ruleset_route(ruleset, facts->method, facts->authority, &ret_plan->path,

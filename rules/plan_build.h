@@ -26,7 +26,7 @@ struct cg_plan_build {
     const struct cg_ruleset *ruleset;
     const struct cg_request_facts *facts;
     struct cg_arena *arena;
-    bool explain;
+    struct cg_str *names; /* of the instances; NULL: nobody asks to have them explained */
     struct cg_plan *plan;
     struct cg_cookies cookies;
 };

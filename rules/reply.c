@@ -5,6 +5,8 @@
 #include "cachegate/httpdate.h"
 #include "cachegate/verdict.h"
 
+#include "rules/spelling.h"
+
 /* The detail comes from rules and from field names of the request: bounded, it stays one. */
 enum { DETAIL_BYTES_MAX = 256, STATUS_LINE_BYTES_MAX = 8 * DETAIL_BYTES_MAX };
 
@@ -138,6 +140,12 @@ static void add_detail(struct cg_buf *line, const struct cg_reply_facts *facts)
     cg_buf_fini(&text);
 }
 
+static void add_ttl(struct cg_buf *line, int64_t ttl_s)
+{
+    cg_buf_add_text(line, ttl_s < 0 ? "; ttl=-" : "; ttl=");
+    cg_buf_add_decimal(line, ttl_s < 0 ? -(uint64_t)ttl_s : (uint64_t)ttl_s);
+}
+
 static void add_cache_status(struct cg_buf *line, const struct cg_reply_facts *facts)
 {
     struct cg_str forward = cg_str_from(cg_reason_fwd(facts->reason));
@@ -150,7 +158,7 @@ static void add_cache_status(struct cg_buf *line, const struct cg_reply_facts *f
     if (!cg_str_empty(forward) && facts->forward_status != 0)
         cg_buf_printf(line, "; fwd-status=%u", facts->forward_status);
     if (facts->hit || facts->has_ttl)
-        cg_buf_printf(line, "; ttl=%lld", (long long)facts->ttl_s);
+        add_ttl(line, facts->ttl_s);
     if (!facts->hit && (facts->not_stored == CG_REASON_STORED || facts->stored_expired))
         cg_buf_add_text(line, "; stored");
     if (facts->collapsed)
@@ -184,6 +192,21 @@ static bool add_date(const struct cg_reply_facts *facts, struct cg_arena *arena,
     return cg_fields_add(fields, arena, CG_STR("date"), cg_arena_copy(arena, cg_str_from(text)));
 }
 
+static struct cg_str print_age(const struct cg_reply_facts *facts, struct cg_arena *arena)
+{
+    char digits[CG_DECIMAL_MAX];
+    return cg_arena_copy(arena, cg_str_from_u64(facts->age_s, digits));
+}
+
+static struct cg_str print_via(const struct cg_reply_facts *facts, struct cg_arena *arena)
+{
+    struct cg_spelling text;
+    cg_spelling_init(&text, arena, facts->via.length + 4);
+    cg_spelling_add(&text, CG_STR("1.1 "));
+    cg_spelling_add(&text, facts->via);
+    return cg_spelling_str(&text);
+}
+
 bool cg_reply_fields(const struct cg_fields *fields, const struct cg_reply_facts *facts,
                      struct cg_arena *arena, struct cg_fields *ret_fields)
 {
@@ -201,13 +224,10 @@ bool cg_reply_fields(const struct cg_fields *fields, const struct cg_reply_facts
         if (!cg_fields_add(ret_fields, arena, field->name, field->value))
             return false;
     }
-    if (facts->hit &&
-        !cg_fields_add(ret_fields, arena, CG_STR("age"),
-                       cg_arena_printf(arena, "%llu", (unsigned long long)facts->age_s)))
+    if (facts->hit && !cg_fields_add(ret_fields, arena, CG_STR("age"), print_age(facts, arena)))
         return false;
     return add_date(facts, arena, ret_fields) &&
-           cg_fields_add(ret_fields, arena, CG_STR("via"),
-                         cg_arena_printf(arena, "1.1 %.*s", CG_STR_ARG(facts->via))) &&
+           cg_fields_add(ret_fields, arena, CG_STR("via"), print_via(facts, arena)) &&
            cg_fields_add(ret_fields, arena, CG_STR("cache-status"),
                          print_cache_status(facts, arena));
 }

@@ -3,10 +3,9 @@
 #include "cachegate/assert.h"
 #include "cachegate/buf.h"
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/kdf.h>
+#include <openssl/hmac.h>
 #include <stdlib.h>
 
 /*
@@ -42,7 +41,7 @@ _Static_assert((int)CG_SEAL_FORMAT != (int)CG_ENTRY_FORMAT, "one of them must re
 struct keyed {
     uint8_t id[CG_SEAL_SECRET_ID_BYTES];
     struct cg_keys keys;
-    EVP_KDF_CTX *expand; /* owned; keeps digest and pseudorandom key between calls */
+    struct cg_hmac pseudorandom; /* HKDF's, for its expansions */
 };
 
 struct cg_sealer {
@@ -60,47 +59,18 @@ _Static_assert(sizeof(struct material) == 60, "derived as one run of bytes");
 
 /* ---- keys ---- */
 
-static EVP_KDF_CTX *create_kdf(int mode, uint8_t key[32], char *salt)
-{
-    char digest[] = "SHA256";
-    OSSL_PARAM params[5], *next = params;
-    EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-    EVP_KDF_CTX *context = EVP_KDF_CTX_new(kdf);
-    EVP_KDF_free(kdf);
-    CG_ASSERT(context != NULL);
-    *next++ = OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode);
-    *next++ = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0);
-    *next++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, key, 32);
-    if (salt != NULL)
-        *next++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, salt, strlen(salt));
-    *next = OSSL_PARAM_construct_end();
-    CG_ASSERT(EVP_KDF_CTX_set_params(context, params) == 1);
-    return context;
-}
-
-static void expand(EVP_KDF_CTX *context, uint8_t *info, size_t info_length, uint8_t *ret_bytes,
-                   size_t length)
-{
-    OSSL_PARAM params[] = {
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info, info_length),
-        OSSL_PARAM_construct_end(),
-    };
-    CG_ASSERT(EVP_KDF_derive(context, ret_bytes, length, params) == 1);
-}
-
+/* HKDF-Extract (RFC 5869 2.2) is one HMAC, under the salt. */
 static void derive_secret(struct keyed *keyed, const struct cg_secret *secret)
 {
-    char salt[] = "cachegate seal"; /* libcrypto takes no const parameters */
-    uint8_t label[] = "cachegate seal secret id";
-    uint8_t pseudorandom[32];
-    struct cg_secret copy = *secret;
-    EVP_KDF_CTX *extract = create_kdf(EVP_KDF_HKDF_MODE_EXTRACT_ONLY, copy.bytes, salt);
-    CG_ASSERT(EVP_KDF_derive(extract, pseudorandom, sizeof pseudorandom, NULL) == 1);
-    EVP_KDF_CTX_free(extract);
-    keyed->expand = create_kdf(EVP_KDF_HKDF_MODE_EXPAND_ONLY, pseudorandom, NULL);
+    static const char salt[] = "cachegate seal", label[] = "cachegate seal secret id";
+    uint8_t pseudorandom[CG_HMAC_BYTES];
+    unsigned length = 0;
+    CG_ASSERT(HMAC(EVP_sha256(), salt, sizeof salt - 1, secret->bytes, sizeof secret->bytes,
+                   pseudorandom, &length) != NULL &&
+              length == sizeof pseudorandom);
+    cg_hmac_init(&keyed->pseudorandom, pseudorandom);
     OPENSSL_cleanse(pseudorandom, sizeof pseudorandom);
-    OPENSSL_cleanse(&copy, sizeof copy);
-    expand(keyed->expand, label, sizeof label - 1, keyed->id, sizeof keyed->id);
+    cg_hkdf_expand(&keyed->pseudorandom, CG_STR(label), keyed->id, sizeof keyed->id);
     cg_keys_derive(secret, &keyed->keys);
 }
 
@@ -109,13 +79,14 @@ static void derive_material(const struct keyed *keyed, const uint8_t *identity, 
                             struct material *ret_material)
 {
     static const char label[16] = "cachegate entry";
-    uint8_t info[sizeof label + 1 + IDENTITY_BYTES + CG_SEAL_SALT_BYTES] = {0};
+    char info[sizeof label + 1 + IDENTITY_BYTES + CG_SEAL_SALT_BYTES] = {0};
     memcpy(info, label, sizeof label);
     info[sizeof label] = identity != NULL;
     if (identity != NULL)
         memcpy(info + sizeof label + 1, identity, IDENTITY_BYTES);
     memcpy(info + sizeof label + 1 + IDENTITY_BYTES, salt, CG_SEAL_SALT_BYTES);
-    expand(keyed->expand, info, sizeof info, (uint8_t *)ret_material, sizeof *ret_material);
+    cg_hkdf_expand(&keyed->pseudorandom, cg_str_of(info, sizeof info), ret_material,
+                   sizeof *ret_material);
 }
 
 struct cg_sealer *cg_sealer_create(const struct cg_secret *writing,
@@ -136,8 +107,6 @@ struct cg_sealer *cg_sealer_destroy(struct cg_sealer *sealer)
 {
     if (sealer == NULL)
         return NULL;
-    for (size_t i = 0; i < sealer->secret_count; i++)
-        EVP_KDF_CTX_free(sealer->secrets[i].expand);
     EVP_CIPHER_CTX_free(sealer->cipher);
     OPENSSL_cleanse(sealer, sizeof *sealer);
     free(sealer);
@@ -267,7 +236,6 @@ void cg_seal_secret_id(const struct cg_secret *secret, uint8_t ret_id[CG_SEAL_SE
     struct keyed keyed;
     derive_secret(&keyed, secret);
     memcpy(ret_id, keyed.id, sizeof keyed.id);
-    EVP_KDF_CTX_free(keyed.expand);
     OPENSSL_cleanse(&keyed, sizeof keyed);
 }
 

@@ -102,6 +102,16 @@ bool cg_str_to_u64(struct cg_str s, uint64_t max, uint64_t *ret_value)
     return true;
 }
 
+struct cg_str cg_str_from_u64(uint64_t value, char room[CG_DECIMAL_MAX])
+{
+    size_t at = CG_DECIMAL_MAX;
+    do {
+        room[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    return cg_str_of(room + at, CG_DECIMAL_MAX - at);
+}
+
 int cg_hex_digit(char c)
 {
     if (cg_is_digit(c))
@@ -110,30 +120,13 @@ int cg_hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* One bit for each byte of ASCII: letters, digits and !#$%&'*+-.^_`|~ */
+static const uint64_t tchars[2] = {0x3ff6cfa00000000, 0x57ffffffc7fffffe};
+
 bool cg_is_tchar(char c)
 {
-    if (cg_is_digit(c) || cg_is_alpha(c))
-        return true;
-    switch (c) {
-    case '!':
-    case '#':
-    case '$':
-    case '%':
-    case '&':
-    case '\'':
-    case '*':
-    case '+':
-    case '-':
-    case '.':
-    case '^':
-    case '_':
-    case '`':
-    case '|':
-    case '~':
-        return true;
-    default: /* of the other 256 - 77 bytes */
-        return false;
-    }
+    unsigned char byte = (unsigned char)c;
+    return byte < 0x80 && (tchars[byte >> 6] >> (byte & 63) & 1) != 0;
 }
 
 bool cg_is_token(struct cg_str s)

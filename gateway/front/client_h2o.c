@@ -300,6 +300,7 @@ static void on_dispose(void *memory)
     struct cg_request *request = client->request;
     h2o_timeout_unlink(&client->later);
     h2o_linklist_unlink(&client->link);
+    cg_reading_resume(connection);
     connection->client_count--;
     connection->bytes_done += client->h2o->bytes_sent;
     client->request = NULL;
@@ -374,6 +375,7 @@ static int on_request(h2o_handler_t *handler, h2o_req_t *request)
     h2o_socket_t *socket = request->conn->callbacks->get_socket(request->conn);
     struct client *client = create_client(socket->on_close.data, request);
     (void)handler;
+    cg_reading_pause(client->connection);
     struct cg_refusal refusal =
         cg_facts_of(client->connection, request, &client->fields, &client->facts);
     if (refusal.status != 0)

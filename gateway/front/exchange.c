@@ -89,15 +89,30 @@ static void on_purged(void *owner, enum cg_store_result result)
     done(worker);
 }
 
-/* One thread does it for all. */
-static void purge(struct cg_worker *worker)
+/* The driver sees to it that those who were not told now are told before the store is believed. */
+static void on_told(void *owner, enum cg_store_result result)
 {
+    struct cg_worker *worker = owner;
     const struct cg_exchange *exchange = &worker->server->exchange;
     struct cg_store *store = worker->machine.store;
-    if (worker != worker->server->workers || exchange->ban_count == 0)
+    (void)result;
+    if (exchange->ban_count == 0)
         done(worker);
     else
         store->port->ban(store, exchange->bans, exchange->ban_count, on_purged, worker);
+}
+
+/* One thread does it for all. */
+static void purge(struct cg_worker *worker)
+{
+    struct cg_store *store = worker->machine.store;
+    if (worker != worker->server->workers)
+        done(worker);
+    else if (store->port->announce == NULL)
+        on_told(worker, CG_STORE_OK);
+    else
+        store->port->announce(store, worker->server->exchange.next->settings->ruleset, on_told,
+                              worker);
 }
 
 static void adopt(struct cg_worker *worker)

@@ -56,11 +56,12 @@ static struct cg_refusal check_http1(const struct cg_downstream *connection, h2o
 {
     const h2o_buffer_t *input = connection->socket->input;
     struct cg_str bytes = cg_str_sub(cg_str_of(input->bytes, input->size), 0, head_max + 4);
-    const char *end = memmem(bytes.bytes, bytes.length, "\r\n\r\n", 4);
     struct cg_http1_request_line line;
-    if (end == NULL && bytes.length == head_max + 4)
-        return too_large("the request's head is too large");
     enum cg_http1_refusal refusal = cg_http1_request_check(bytes, &line);
+    /* What is wrong with a head whose end is far away is that. */
+    if (refusal != CG_REFUSED_NOT && bytes.length == head_max + 4 &&
+        memmem(bytes.bytes, bytes.length, "\r\n\r\n", 4) == NULL)
+        return too_large("the request's head is too large");
     /* libh2o takes bare LF, junk behind a chunk's size and the like, and has decoded it already: a
      * proxy before us may see the request end elsewhere, so nothing behind it is a request. */
     if (refusal == CG_REFUSED_NOT && line.chunked)

@@ -245,6 +245,13 @@ const char *cg_downstream_peer(struct cg_downstream *connection);
 /* All connections of the worker against the clock. */
 void cg_downstreams_tick(struct cg_worker *worker, int64_t now_ms, bool new_window);
 
+/* ---- reading.c ---- */
+
+/* libh2o has stopped reading, because a request is complete: nothing is read, cheaply. */
+void cg_reading_pause(struct cg_downstream *connection);
+/* The request is over: libh2o starts again. */
+void cg_reading_resume(struct cg_downstream *connection);
+
 /* ---- accept.c ---- */
 
 /* Clients wait in the kernel's queue until cg_doors_resume. */

@@ -60,7 +60,8 @@ struct cg_flight *cg_flight_create(struct cg_request *founder, bool may_store, s
     flight->kept = keep_max > 0;
     flight->storable.reason = CG_REASON_NOT_STORABLE;
     if (may_store) {
-        memcpy(flight->versions, founder->view.versions, sizeof(flight->versions));
+        memcpy(flight->versions, founder->view.versions,
+               founder->plan.watched_count * sizeof(flight->versions[0]));
         flight->epoch = founder->view.epoch;
     }
     cg_arena_init(&flight->arena, CG_REQUEST_ARENA_MAX);

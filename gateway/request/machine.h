@@ -29,6 +29,7 @@ enum {
     CG_TURNS_MAX = 1000000,           /* of one dispatch: more is a loop that does not end */
     CG_REQUEST_ARENA_MAX = 256 << 20, /* beside the body, which the front has bounded */
     CG_SEND_BYTES_MAX = 64 << 10,     /* one piece handed to a client */
+    CG_REQUESTS_KEPT_MAX = 256,       /* blocks of requests that are over, of a thread */
     CG_REQUEST_MAGIC = 0x52657173,
     CG_FLIGHT_MAGIC = 0x466c6967,
 };
@@ -144,14 +145,11 @@ struct cg_request {
     struct cg_arena arena;                /* owned */
     const struct cg_request_facts *facts; /* borrowed from the client until `kept`, then own */
     bool kept;
-    struct cg_plan plan;
     struct cg_request_first *first; /* in the arena: what the second look of a rotation put aside;
                                      * NULL outside of one */
     bool looked_twice;
-    struct cg_store_view view;  /* of the last answer; references are in entry_blob and bans */
     struct cg_blob *entry_blob; /* owned reference */
     struct cg_bans *bans;       /* owned reference */
-    struct cg_entry entry;      /* decoded from entry_blob */
     struct cg_str variant;      /* what was looked up under */
     struct cg_key variant_key;
     struct cg_verdict verdict;
@@ -202,6 +200,12 @@ struct cg_request {
 
     struct cg_timer timer; /* waiting for a flight; renewing a mark */
     bool timed_out;
+
+    /* The large ones. Their arrays are last, and not cleared for each request: most of them is
+     * never touched. */
+    struct cg_plan plan;
+    struct cg_store_view view; /* of the last answer; references are in entry_blob and bans */
+    struct cg_entry entry;     /* decoded from entry_blob */
 };
 
 struct cg_flight {
@@ -289,6 +293,13 @@ struct cg_flight {
 enum { CG_FLIGHT_BUCKETS = 1024 };
 struct cg_flights {
     struct cg_flight *buckets[CG_FLIGHT_BUCKETS];
+};
+
+/* A request and what it needs first, in one block of memory that is used again. */
+enum { CG_REQUEST_MEMORY_BYTES = 4096 };
+struct cg_request_block {
+    struct cg_request request;                                  /* first */
+    _Alignas(16) unsigned char memory[CG_REQUEST_MEMORY_BYTES]; /* of its arena */
 };
 
 /* ---- request_run.c ---- */

@@ -11,6 +11,7 @@
 #include "cachegate/plan.h"
 #include "gateway/base/log.h"
 #include "gateway/base/metrics.h"
+#include "gateway/base/recycle.h"
 #include "gateway/request/lane.h"
 #include "gateway/request/ports.h"
 
@@ -89,13 +90,14 @@ struct cg_machine {
     uint64_t trace_state[4]; /* of the generator of ids; zeroed */
     uint64_t writer_seed[2]; /* random; writer ids are this and a counter */
     uint64_t writer_count;
-    struct cg_flights *flights; /* owned */
-    struct cg_lane *lanes;      /* owned, one per upstream: for fetches while the store is away */
-    struct cg_lane *caps;       /* … and always; without places where there is no bound */
-    size_t live;                /* requests and flights that exist; 0 means drained */
-    size_t kept_bytes;          /* bodies that requests keep, also for clients that left */
-    struct cg_request *writes;  /* in flight, from their marks until it is known what they purge */
-    size_t extending;           /* marks asked for by an announcement, not answered yet */
+    struct cg_recycler requests; /* blocks of requests that are over */
+    struct cg_flights *flights;  /* owned */
+    struct cg_lane *lanes;       /* owned, one per upstream: for fetches while the store is away */
+    struct cg_lane *caps;        /* … and always; without places where there is no bound */
+    size_t live;                 /* requests and flights that exist; 0 means drained */
+    size_t kept_bytes;           /* bodies that requests keep, also for clients that left */
+    struct cg_request *writes;   /* in flight, from their marks until it is known what they purge */
+    size_t extending;            /* marks asked for by an announcement, not answered yet */
     void (*on_announced)(void *owner);
     void *announcer;
 };

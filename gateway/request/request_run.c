@@ -50,7 +50,7 @@ static void destroy(struct cg_request *request)
     cg_regime_unref(request->regime);
     request->machine->live--;
     request->magic = 0;
-    free(request);
+    cg_recycler_give(&request->machine->requests, request);
 }
 
 void cg_request_unref(struct cg_request *request)
@@ -140,6 +140,7 @@ void cg_machine_init(struct cg_machine *machine)
 {
     machine->regime->references++;
     machine->other = NULL;
+    cg_recycler_init(&machine->requests, sizeof(struct cg_request_block), CG_REQUESTS_KEPT_MAX);
     machine->flights = calloc(1, sizeof(*machine->flights));
     CG_ASSERT(machine->flights != NULL);
     CG_ASSERT(machine->upstream_count > 0);
@@ -167,6 +168,7 @@ void cg_machine_cap(struct cg_machine *machine, size_t upstream, uint32_t places
 void cg_machine_fini(struct cg_machine *machine)
 {
     CG_ASSERT(machine->live == 0);
+    cg_recycler_fini(&machine->requests);
     free(machine->flights);
     machine->flights = NULL;
     free(machine->lanes);
@@ -178,11 +180,20 @@ void cg_machine_fini(struct cg_machine *machine)
     cg_regime_unref(machine->regime);
 }
 
+static void clear(struct cg_request *request)
+{
+    memset(request, 0, offsetof(struct cg_request, plan));
+    memset(&request->plan, 0, offsetof(struct cg_plan, instances));
+    memset(&request->view, 0, offsetof(struct cg_store_view, versions));
+    memset(&request->entry, 0, offsetof(struct cg_entry, instances));
+}
+
 void cg_request_start(struct cg_machine *machine, struct cg_client *client,
                       const struct cg_request_facts *facts, struct cg_request **ret_request)
 {
-    struct cg_request *request = calloc(1, sizeof(*request));
-    CG_ASSERT(request != NULL);
+    struct cg_request_block *block = cg_recycler_take(&machine->requests);
+    struct cg_request *request = &block->request;
+    clear(request);
     request->magic = CG_REQUEST_MAGIC;
     request->references = 2; /* its client, and its own work */
     request->machine = machine;
@@ -198,9 +209,10 @@ void cg_request_start(struct cg_machine *machine, struct cg_client *client,
     request->upstream = CG_RECORD_NO_UPSTREAM;
     request->started_us = cg_clock_monotonic_us();
     /* A body is kept, and the values that purges take from it are spelled into names. */
-    cg_arena_init(&request->arena,
-                  CG_REQUEST_ARENA_MAX +
-                      16 * (facts->body.length + request->regime->limits.response_capture_max));
+    cg_arena_init_with(&request->arena,
+                       CG_REQUEST_ARENA_MAX +
+                           16 * (facts->body.length + request->regime->limits.response_capture_max),
+                       block->memory, sizeof(block->memory));
     cg_buf_init(&request->sending, CG_SEND_BYTES_MAX);
     machine->live++;
     cg_gauge_add(machine->sheet, CG_GAUGE_REQUESTS, 1);

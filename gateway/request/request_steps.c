@@ -58,6 +58,8 @@ enum cg_step_result cg_request_step_receive(struct cg_request *request)
     count(request, CG_METRIC_REQUESTS);
     cg_plan_make(request->regime->ruleset, request->facts, false, &request->arena, &request->plan);
     request->reason = request->plan.reason;
+    memset(request->view.versions, 0,
+           request->plan.watched_count * sizeof(request->view.versions[0]));
     if (cg_str_eq(request->facts->method, CG_STR("PURGE")) &&
         request->plan.kind != CG_PLAN_REFUSE) {
         request->result = CG_RESULT_PURGE;
@@ -88,7 +90,9 @@ static void on_view(void *owner, const struct cg_store_view *view)
     struct cg_request *request = cg_request_of(owner);
     request->entry_blob = cg_blob_unref(request->entry_blob);
     request->bans = cg_bans_unref(request->bans);
-    request->view = *view;
+    memcpy(&request->view, view, offsetof(struct cg_store_view, versions));
+    memcpy(request->view.versions, view->versions,
+           request->plan.watched_count * sizeof(view->versions[0]));
     if (view->entry != NULL)
         request->entry_blob = cg_blob_ref(view->entry);
     if (view->bans != NULL)
@@ -200,6 +204,10 @@ enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
     if (request->view.result != CG_STORE_OK)
         return cg_request_follow_verdict(request, request->view.result, CG_REASON_ABSENT);
     request->in_outage = request->view.stand_in != NULL;
+    if (!cg_bans_agree(request->bans, cg_route_digest(request->plan.route))) {
+        count_miss(request);
+        return cg_request_pass(request, CG_REASON_RULES_DIFFER);
+    }
     enum cg_reason unreadable = CG_REASON_ABSENT;
     const struct cg_entry *entry = read_entry(request, &unreadable);
     request->verdict =

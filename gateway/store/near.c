@@ -255,6 +255,16 @@ static uint32_t near_unpurged_hold_ms(struct cg_store *store)
     return inner->port->unpurged_hold_ms == NULL ? 0 : inner->port->unpurged_hold_ms(inner);
 }
 
+static void near_announce(struct cg_store *store, const struct cg_ruleset *ruleset,
+                          cg_store_done_fn answer, void *owner)
+{
+    struct cg_store *inner = cg_near_handle_of(store)->inner;
+    if (inner->port->announce == NULL)
+        answer(owner, CG_STORE_OK);
+    else
+        inner->port->announce(inner, ruleset, answer, owner);
+}
+
 static struct cg_claims *near_claims(struct cg_store *store)
 {
     struct cg_store *inner = cg_near_handle_of(store)->inner;
@@ -288,6 +298,7 @@ static const struct cg_store_port near_port = {
     .flush = cg_near_flush,
     .reachable = near_reachable,
     .unpurged_hold_ms = near_unpurged_hold_ms,
+    .announce = near_announce,
     .claims = near_claims,
     .stats = near_stats,
     .health = near_health,

@@ -358,5 +358,6 @@ const struct cg_store_port cg_redis_port = {
     .reachable = redis_reachable,
     .claims = cg_redis_claims_of,
     .unpurged_hold_ms = redis_unpurged_hold_ms,
+    .announce = cg_redis_rules_announce,
     .health = redis_health,
 };

@@ -189,7 +189,7 @@ static bool insist(struct cg_redis_client *client, const struct cg_str *words, s
         hang_up(client);
     }
     if (reply != NULL)
-        freeReplyObject(reply);
+        cg_redis_reply_free(reply);
     return good;
 }
 
@@ -254,7 +254,7 @@ static bool reach_by_sentinel(struct cg_redis_client *client,
     if (reply != NULL && !known)
         say(client, sentinel, "this sentinel does not know the primary of that name");
     if (reply != NULL)
-        freeReplyObject(reply);
+        cg_redis_reply_free(reply);
     return known && reach_server(client, &primary);
 }
 
@@ -328,7 +328,7 @@ redisReply *cg_redis_client_ask(struct cg_redis_client *client, const struct cg_
         bool asking;
         if (!read_redirection(client, reply, &address, &asking))
             break;
-        freeReplyObject(reply);
+        cg_redis_reply_free(reply);
         reply = NULL;
         if (!reach_server(client, &address) || (asking && !insist(client, asking_word, 1)))
             break;

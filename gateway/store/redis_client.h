@@ -8,9 +8,8 @@
 #ifndef GATEWAY_STORE_REDIS_CLIENT_H
 #define GATEWAY_STORE_REDIS_CLIENT_H
 
-#include <hiredis/hiredis.h>
-
 #include "cachegate/str.h"
+#include "gateway/store/redis_reply.h"
 
 struct cg_redis_client;
 
@@ -18,7 +17,7 @@ struct cg_redis_client;
  * for connecting and for each answer. */
 struct cg_redis_client *cg_redis_client_connect(const char *url, uint32_t timeout_ms,
                                                 char **ret_error);
-/* The reply (freeReplyObject), errors of Redis among them; NULL when the connection is lost. At
+/* The reply (cg_redis_reply_free), errors of Redis among them; NULL when the connection is lost. At
  * most 8 words. */
 redisReply *cg_redis_client_ask(struct cg_redis_client *client, const struct cg_str *words,
                                 size_t count);

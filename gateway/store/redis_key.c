@@ -2,9 +2,13 @@
 #include <stdlib.h>
 
 #include "cachegate/assert.h"
+#include "gateway/store/redis_journal.h"
 #include "gateway/store/redis_parts.h"
 
-enum { NAMESPACE_MAX = 64, ROUTE_NAME_MAX = 96 };
+enum { NAMESPACE_MAX = 64, ROUTE_NAME_MAX = 96, KIND_MAX = 32 };
+_Static_assert(NAMESPACE_MAX + 1 + KIND_MAX + ROUTE_NAME_MAX + 1 + 2 * CG_DIGEST_BYTES <
+                   (int)CG_REDIS_KEY_MAX,
+               "the longest key has room");
 
 static size_t put_hex(char *text, const uint8_t *bytes, size_t length)
 {
@@ -16,16 +20,24 @@ static size_t put_hex(char *text, const uint8_t *bytes, size_t length)
     return 2 * length;
 }
 
-static struct cg_str build(char room[CG_REDIS_KEY_MAX], struct cg_str namespace, const char *kind,
+static char *put(char *to, struct cg_str s)
+{
+    if (s.length > 0)
+        memcpy(to, s.bytes, s.length);
+    return to + s.length;
+}
+
+static struct cg_str build(char room[CG_REDIS_KEY_MAX], struct cg_str namespace, struct cg_str kind,
                            struct cg_str name, const uint8_t *id)
 {
-    int length = snprintf(room, CG_REDIS_KEY_MAX, "%.*s:%s%.*s", CG_STR_ARG(namespace), kind,
-                          CG_STR_ARG(name));
-    CG_ASSERT(length > 0 && (size_t)length + (size_t)(2 * CG_DIGEST_BYTES) < CG_REDIS_KEY_MAX);
-    size_t end = (size_t)length;
+    CG_ASSERT(namespace.length <= NAMESPACE_MAX && name.length <= ROUTE_NAME_MAX + 1 &&
+              kind.length <= KIND_MAX);
+    char *end = put(room, namespace);
+    *end++ = ':';
+    end = put(put(end, kind), name);
     if (id != NULL)
-        end += put_hex(room + end, id, CG_DIGEST_BYTES);
-    return cg_str_of(room, end);
+        end += put_hex(end, id, CG_DIGEST_BYTES);
+    return cg_str_of(room, (size_t)(end - room));
 }
 
 struct cg_str cg_redis_entry_key(const struct cg_redis *redis, const struct cg_key *key,
@@ -36,37 +48,37 @@ struct cg_str cg_redis_entry_key(const struct cg_redis *redis, const struct cg_k
         name = redis->route_names[key->route];
     if (cg_str_empty(name))
         name = CG_STR("-:");
-    return build(room, redis->namespace, "e:", name, key->id);
+    return build(room, redis->namespace, CG_STR("e:"), name, key->id);
 }
 
 struct cg_str cg_redis_version_key(const struct cg_redis *redis, const struct cg_instance *instance,
                                    char room[CG_REDIS_KEY_MAX])
 {
-    return build(room, redis->namespace, "v:", CG_STR(""), instance->id);
+    return build(room, redis->namespace, CG_STR("v:"), CG_STR(""), instance->id);
 }
 
 struct cg_str cg_redis_bans_key(const struct cg_redis *redis, const char *part,
                                 char room[CG_REDIS_KEY_MAX])
 {
-    return build(room, redis->namespace, "{bans}:", cg_str_from(part), NULL);
+    return build(room, redis->namespace, CG_STR("{bans}:"), cg_str_from(part), NULL);
 }
 
 struct cg_str cg_redis_claim_key(const struct cg_redis *redis, const uint8_t id[CG_DIGEST_BYTES],
                                  char room[CG_REDIS_KEY_MAX])
 {
-    return build(room, redis->namespace, "c:", CG_STR(""), id);
+    return build(room, redis->namespace, CG_STR("c:"), CG_STR(""), id);
 }
 
 struct cg_str cg_redis_wake_channel(const struct cg_redis *redis, char room[CG_REDIS_KEY_MAX])
 {
-    return build(room, redis->namespace, "wake", CG_STR(""), NULL);
+    return build(room, redis->namespace, CG_STR("wake"), CG_STR(""), NULL);
 }
 
 /* Braces are not: in a Cluster they would put all entries of a route into one slot. */
 struct cg_str cg_redis_plain_key(const struct cg_redis *redis, const char *part,
                                  char room[CG_REDIS_KEY_MAX])
 {
-    return build(room, redis->namespace, part, CG_STR(""), NULL);
+    return build(room, redis->namespace, cg_str_from(part), CG_STR(""), NULL);
 }
 
 static bool is_plain(char c)
@@ -144,6 +156,12 @@ struct cg_token cg_redis_new_token(struct cg_redis_handle *handle)
     return token;
 }
 
+struct cg_str cg_redis_process_name(const struct cg_redis *redis, char room[2 * CG_DIGEST_BYTES])
+{
+    return cg_str_of(room,
+                     put_hex(room, cg_redis_journal_process(redis->journal), CG_DIGEST_BYTES));
+}
+
 struct cg_str cg_redis_lifetime(const struct cg_redis *redis, char room[24])
 {
     return cg_redis_number(atomic_load_explicit(&redis->lifetime_ms, memory_order_relaxed), room);
@@ -151,7 +169,8 @@ struct cg_str cg_redis_lifetime(const struct cg_redis *redis, char room[24])
 
 struct cg_str cg_redis_number(uint64_t number, char room[24])
 {
-    int length = snprintf(room, 24, "%llu", (unsigned long long)number);
-    CG_ASSERT(length > 0 && length < 24);
-    return cg_str_of(room, (size_t)length);
+    char digits[CG_DECIMAL_MAX];
+    struct cg_str text = cg_str_from_u64(number, digits);
+    *put(room, text) = '\0';
+    return cg_str_of(room, text.length);
 }

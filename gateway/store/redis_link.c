@@ -30,13 +30,6 @@ struct cg_redis_command {
 static void drop(struct cg_redis_link *link, const char *why);
 static void on_retry(void *owner);
 
-void cg_redis_words_add(struct cg_redis_words *words, struct cg_str word)
-{
-    CG_ASSERT(words->count < CG_REDIS_WORDS_MAX);
-    words->items[words->count] = word.bytes == NULL ? "" : word.bytes;
-    words->lengths[words->count++] = word.length;
-}
-
 /* ---- sending ---- */
 
 static void on_flush(void *owner);
@@ -127,18 +120,21 @@ void cg_redis_link_leave(struct cg_redis_link *link)
         cg_timer_arm(link->clock, &link->flush, 0);
 }
 
-bool cg_redis_link_send_text(struct cg_redis_link *link, struct cg_str text,
-                             cg_redis_reply_fn answer, void *owner, size_t index)
+static bool has_room(const struct cg_redis_link *link, size_t bytes)
 {
-    if (!link->open || link->count >= CG_REDIS_COMMANDS_MAX ||
-        text.length > WAITING_BYTES_MAX - link->waiting.length)
-        return false;
+    return link->open && link->count < CG_REDIS_COMMANDS_MAX &&
+           bytes <= WAITING_BYTES_MAX - link->waiting.length;
+}
+
+/* Its text is among the waiting bytes. */
+static void append_command(struct cg_redis_link *link, cg_redis_reply_fn answer, void *owner,
+                           size_t index)
+{
     int64_t now_ms = cg_clock_monotonic_ms();
     struct cg_redis_command *command = malloc(sizeof(*command));
-    CG_ASSERT(command != NULL);
+    CG_ASSERT(command != NULL && !link->waiting.overflowed);
     *command = (struct cg_redis_command){
         .answer = answer, .owner = owner, .index = index, .sent_ms = now_ms};
-    cg_buf_add_str(&link->waiting, text);
     *link->last = command;
     link->last = &command->next;
     link->count++;
@@ -147,22 +143,26 @@ bool cg_redis_link_send_text(struct cg_redis_link *link, struct cg_str text,
         arm_deadline(link, now_ms, now_ms + link->timeout_ms);
     }
     cg_redis_link_leave(link);
+}
+
+bool cg_redis_link_send_text(struct cg_redis_link *link, struct cg_str text,
+                             cg_redis_reply_fn answer, void *owner, size_t index)
+{
+    if (!has_room(link, text.length))
+        return false;
+    cg_buf_add_str(&link->waiting, text);
+    append_command(link, answer, owner, index);
     return true;
 }
 
 bool cg_redis_link_send(struct cg_redis_link *link, const struct cg_redis_words *words,
                         cg_redis_reply_fn answer, void *owner, size_t index)
 {
-    char *text = NULL;
-    if (!link->open)
+    if (!has_room(link, cg_redis_words_length(words)))
         return false;
-    struct cg_redis_words copy = *words; /* hiredis takes its arrays without const */
-    int length = redisFormatCommandArgv(&text, (int)copy.count, copy.items, copy.lengths);
-    CG_ASSERT(length > 0);
-    bool sent =
-        cg_redis_link_send_text(link, cg_str_of(text, (size_t)length), answer, owner, index);
-    redisFreeCommand(text);
-    return sent;
+    cg_redis_words_spell(words, &link->waiting);
+    append_command(link, answer, owner, index);
+    return true;
 }
 
 /* ---- receiving ---- */
@@ -206,6 +206,24 @@ static bool take_reply(struct cg_redis_link *link, const redisReply *reply)
 }
 
 /* Answers may turn the loop (tests do) and so end this connection or read on. */
+static void take_replies(struct cg_redis_link *link)
+{
+    unsigned incarnation = link->incarnation;
+    while (link->incarnation == incarnation && link->open) {
+        redisReply *reply;
+        bool good = cg_redis_reader_next(&link->reader, &reply);
+        if (good && reply == NULL)
+            return;
+        good = good && take_reply(link, reply);
+        if (reply != NULL)
+            cg_redis_reply_free(reply);
+        if (!good) {
+            drop(link, "what the server says is no reply of Redis, or far too long");
+            return;
+        }
+    }
+}
+
 static void on_readable(h2o_socket_t *socket, const char *error)
 {
     struct cg_redis_link *link = socket->data;
@@ -214,23 +232,15 @@ static void on_readable(h2o_socket_t *socket, const char *error)
         drop(link, "the server closed the connection");
         return;
     }
-    if (socket->input->size == 0)
-        return;
-    link->heard_ms = cg_clock_monotonic_ms();
-    cg_redis_reader_feed(&link->reader, socket->input->bytes, socket->input->size);
-    h2o_buffer_consume(&socket->input, socket->input->size);
-    while (link->incarnation == incarnation && link->open) {
-        redisReply *reply;
-        bool good = cg_redis_reader_next(&link->reader, &reply);
-        if (good && reply == NULL)
-            return;
-        good = good && take_reply(link, reply);
-        if (reply != NULL)
-            freeReplyObject(reply);
-        if (!good) {
-            drop(link, "what the server says is no reply of Redis, or far too long");
-            return;
-        }
+    if (socket->input->size > 0)
+        link->heard_ms = cg_clock_monotonic_ms();
+    while (link->incarnation == incarnation && link->open && socket->input->size > 0) {
+        size_t length = cg_redis_reader_wants(&link->reader);
+        if (length > socket->input->size)
+            length = socket->input->size;
+        cg_redis_reader_feed(&link->reader, socket->input->bytes, length);
+        h2o_buffer_consume(&socket->input, length);
+        take_replies(link);
     }
 }
 

@@ -1,7 +1,7 @@
 /*
  * redis_link: one pipelined connection to a Redis server, on one thread.
  *
- * hiredis formats commands and takes replies apart, libh2o carries the bytes. Commands of one turn
+ * hiredis takes replies apart, libh2o carries the bytes. Commands of one turn
  * of the loop leave in one write; replies come back in order. A command that is not answered in
  * time is answered NULL and stays in the queue as a tombstone that swallows its late reply; those
  * behind it go on. It may still be executed. When nothing at all arrived for two timeouts the
@@ -20,16 +20,9 @@
 #include "gateway/request/ports.h"
 #include "gateway/store/redis_peer.h"
 #include "gateway/store/redis_reader.h"
+#include "gateway/store/redis_words.h"
 
-enum { CG_REDIS_WORDS_MAX = 96, CG_REDIS_COMMANDS_MAX = 65536 };
-
-/* A command under construction; the words are borrowed until cg_redis_link_send returns. */
-struct cg_redis_words {
-    size_t count;
-    const char *items[CG_REDIS_WORDS_MAX];
-    size_t lengths[CG_REDIS_WORDS_MAX];
-};
-void cg_redis_words_add(struct cg_redis_words *words, struct cg_str word);
+enum { CG_REDIS_COMMANDS_MAX = 65536 };
 
 /* `reply` is valid during the call; NULL when there was none in time or the connection ended. */
 typedef void (*cg_redis_reply_fn)(void *owner, size_t index, const redisReply *reply);

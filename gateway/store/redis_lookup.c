@@ -25,9 +25,8 @@ static void take_version(struct cg_redis_call *call, size_t index, const redisRe
 
 static void take_entry(struct cg_redis_call *call, const redisReply *reply)
 {
-    struct cg_str entry = cg_redis_reply_str(reply);
-    if (!cg_str_empty(entry))
-        call->view.entry = cg_blob_create(entry);
+    if (!cg_str_empty(cg_redis_reply_str(reply)))
+        call->view.entry = cg_redis_reply_blob(reply);
 }
 
 /* ---- one server ---- */
@@ -56,10 +55,11 @@ static void ask_for_all(struct cg_redis_call *call, const struct cg_key *key,
                         const struct cg_instance *instances)
 {
     const struct cg_redis *redis = call->handle->redis;
-    struct cg_redis_words words = {0};
+    struct cg_redis_words words; /* large: not zeroed for each lookup */
     char keys[CG_INSTANCES_MAX + 2][CG_REDIS_KEY_MAX];
     size_t count = call->count;
     struct cg_str epoch_key = cg_redis_bans_key(redis, "epoch", keys[count]);
+    words.count = 0;
     cg_redis_words_add(&words, CG_STR("MGET"));
     if (key != NULL)
         cg_redis_words_add(&words, cg_redis_entry_key(redis, key, keys[count + 1]));

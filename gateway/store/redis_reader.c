@@ -4,6 +4,8 @@
 
 #include "cachegate/assert.h"
 
+enum { PIECE_BYTES = 4096 };
+
 /* hiredis takes NULL for "out of memory", and ends. */
 static void *create_array(const redisReadTask *task, int elements)
 {
@@ -11,15 +13,14 @@ static void *create_array(const redisReadTask *task, int elements)
     if ((size_t)elements > CG_REDIS_ELEMENTS_MAX - reader->elements)
         return NULL;
     reader->elements += (size_t)elements;
-    return reader->create_array(task, elements);
+    return cg_redis_reply_functions.createArray(task, elements);
 }
 
 void cg_redis_reader_init(struct cg_redis_reader *reader, size_t bytes_max)
 {
     *reader = (struct cg_redis_reader){.reader = redisReaderCreate(), .bytes_max = bytes_max};
     CG_ASSERT(reader->reader != NULL);
-    reader->functions = *reader->reader->fn;
-    reader->create_array = reader->functions.createArray;
+    reader->functions = cg_redis_reply_functions;
     reader->functions.createArray = create_array;
     reader->reader->fn = &reader->functions;
     reader->reader->privdata = reader;
@@ -31,6 +32,11 @@ void cg_redis_reader_fini(struct cg_redis_reader *reader)
     if (reader->reader != NULL)
         redisReaderFree(reader->reader);
     reader->reader = NULL;
+}
+
+size_t cg_redis_reader_wants(const struct cg_redis_reader *reader)
+{
+    return reader->bytes > PIECE_BYTES ? reader->bytes : PIECE_BYTES;
 }
 
 void cg_redis_reader_feed(struct cg_redis_reader *reader, const char *bytes, size_t length)

@@ -10,6 +10,8 @@
 #ifndef GATEWAY_STORE_REDIS_READER_H
 #define GATEWAY_STORE_REDIS_READER_H
 
+#include "gateway/store/redis_reply.h"
+
 #include <hiredis/hiredis.h>
 #include <stdbool.h>
 
@@ -21,9 +23,9 @@ enum {
 };
 
 struct cg_redis_reader {
+    struct cg_redis_reply_maker maker;   /* first: for the functions of redis_reply.h */
     redisReader *reader;                 /* owned; NULL: none */
-    redisReplyObjectFunctions functions; /* those of hiredis, but for arrays */
-    void *(*create_array)(const redisReadTask *task, int elements); /* that of hiredis */
+    redisReplyObjectFunctions functions; /* … but for arrays, which are bounded */
     size_t bytes_max;
     size_t bytes;    /* of the reply that has begun */
     size_t elements; /* that its arrays promised */
@@ -33,9 +35,15 @@ struct cg_redis_reader {
 void cg_redis_reader_init(struct cg_redis_reader *reader, size_t bytes_max);
 /* May be called twice, and on a zeroed one. */
 void cg_redis_reader_fini(struct cg_redis_reader *reader);
+/*
+ * How much to feed at once. hiredis moves all that it has yet to read to the front after each
+ * kilobyte that it has read, so what holds many replies is fed piece by piece; the pieces of one
+ * long reply double.
+ */
+size_t cg_redis_reader_wants(const struct cg_redis_reader *reader);
 void cg_redis_reader_feed(struct cg_redis_reader *reader, const char *bytes, size_t length);
 /* False: what came is no reply, or is over the bounds. True and NULL: it is not there yet. The
- * caller frees it (freeReplyObject). */
+ * caller frees it (cg_redis_reply_free). */
 bool cg_redis_reader_next(struct cg_redis_reader *reader, redisReply **ret_reply);
 
 #endif

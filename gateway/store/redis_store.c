@@ -34,6 +34,7 @@ struct cg_redis *cg_redis_create(const struct cg_settings *settings, char **ret_
     cg_redis_scripts_init(redis);
     redis->stats =
         cg_redis_stats_create(redis->route_names, redis->route_count, settings->store_stats_ms);
+    cg_redis_rules_init(&redis->rules, settings->ruleset);
     cg_redis_trust_init(redis);
     return redis;
 }
@@ -47,6 +48,7 @@ struct cg_redis *cg_redis_destroy(struct cg_redis *redis)
     cg_redis_keys_fini(redis);
     cg_redis_peer_fini(&redis->peer);
     cg_redis_trust_fini(redis);
+    cg_redis_rules_fini(&redis->rules);
     free(redis);
     return NULL;
 }
@@ -162,6 +164,7 @@ struct cg_store *cg_redis_open(struct cg_redis *redis, struct st_h2o_context_t *
     handle->clock = clock;
     handle->wait_replicas = settings->wait_replicas;
     handle->random_used = sizeof(handle->random);
+    cg_buf_init(&handle->agreed, CG_REDIS_SET_BYTES_MAX);
     handle->delivery = (struct cg_timer){.on_expiry = on_delivery, .owner = handle};
     handle->node_settings = (struct cg_redis_node_settings){
         .peer = &redis->peer,
@@ -210,6 +213,7 @@ struct cg_store *cg_redis_close(struct cg_store *store)
     cg_redis_claims_destroy(handle->claims);
     CG_ASSERT(handle->waiting_for_bans == NULL);
     cg_bans_unref(handle->bans);
+    cg_buf_fini(&handle->agreed);
     free(handle);
     return NULL;
 }

@@ -20,6 +20,7 @@
 #include "cachegate/ban.h"
 #include "cachegate/blob.h"
 #include "cachegate/key.h"
+#include "cachegate/ruleset.h"
 #include "cachegate/version.h"
 #include "gateway/store/claims.h"
 
@@ -40,7 +41,6 @@ struct cg_writer {
 struct cg_store_view {
     enum cg_store_result result;
     struct cg_blob *entry; /* NULL when there is none; take a reference to keep it */
-    struct cg_version versions[CG_INSTANCES_MAX]; /* in the order asked */
     struct cg_epoch epoch;
     struct cg_bans *bans; /* complete up to `epoch`; take a reference to keep it; NULL only when
                              unavailable */
@@ -50,6 +50,8 @@ struct cg_store_view {
      * as in an outage. Valid as long as the handle that was asked.
      */
     struct cg_store *stand_in;
+    /* In the order asked; those beyond what was asked for have no value. */
+    struct cg_version versions[CG_INSTANCES_MAX];
 };
 
 typedef void (*cg_store_view_fn)(void *owner, const struct cg_store_view *view);
@@ -158,6 +160,14 @@ struct cg_store_port {
      * 0.
      */
     uint32_t (*unpurged_hold_ms)(struct cg_store *store);
+    /*
+     * Tells all gateways on the store that this process is about to have those rules too, so that
+     * nobody believes or stores answers of routes that they do not agree on (cg_bans_agree). After
+     * an OK every lookup that starts anywhere knows; when it is unavailable they are told before
+     * this process believes the store again. NULL: there are no others.
+     */
+    void (*announce)(struct cg_store *store, const struct cg_ruleset *ruleset,
+                     cg_store_done_fn answer, void *owner);
     /* This handle's claims, valid as long as it is. NULL, or answering NULL: nobody shares a fetch
      * through this store. */
     struct cg_claims *(*claims)(struct cg_store *store);

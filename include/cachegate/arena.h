@@ -12,12 +12,16 @@
 
 struct cg_arena_block;
 struct cg_arena {
-    struct cg_arena_block *blocks; /* owned, newest first */
+    struct cg_arena_block *blocks; /* owned but for `lent`, newest first */
+    struct cg_arena_block *lent;   /* the first one, where it is the caller's; else NULL */
     size_t used;                   /* bytes handed out */
     size_t ceiling;
 };
 
 void cg_arena_init(struct cg_arena *arena, size_t ceiling);
+/* The same, with a first block that the caller lends until cg_arena_fini: of `length` bytes,
+ * aligned to 16. What fits there costs no allocation. */
+void cg_arena_init_with(struct cg_arena *arena, size_t ceiling, void *block, size_t length);
 void cg_arena_fini(struct cg_arena *arena);
 
 void *cg_arena_alloc(struct cg_arena *arena, size_t size);

@@ -28,10 +28,15 @@ void cg_buf_clear(struct cg_buf *buf);
 void cg_buf_add(struct cg_buf *buf, const void *bytes, size_t length);
 void cg_buf_add_str(struct cg_buf *buf, struct cg_str s);
 void cg_buf_add_char(struct cg_buf *buf, char c);
-/* A string literal or other NUL-terminated text. */
-void cg_buf_add_text(struct cg_buf *buf, const char *text);
+/* A string literal, whose length is then known, or other NUL-terminated text. */
+static inline void cg_buf_add_text(struct cg_buf *buf, const char *text)
+{
+    cg_buf_add(buf, text, strlen(text));
+}
 void cg_buf_printf(struct cg_buf *buf, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* In digits. */
+void cg_buf_add_decimal(struct cg_buf *buf, uint64_t value);
 void cg_buf_add_u8(struct cg_buf *buf, uint8_t value);
 /* Little-endian. */
 void cg_buf_add_u32(struct cg_buf *buf, uint32_t value);

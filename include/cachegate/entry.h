@@ -33,13 +33,14 @@ struct cg_entry {
     bool must_revalidate; /* never served stale */
     uint32_t cost_ms;     /* how long the fetch took */
     struct cg_epoch epoch;
-    struct cg_instance instances[CG_INSTANCES_MAX];
-    struct cg_token tokens[CG_INSTANCES_MAX];
-    size_t instance_count;
     uint32_t route; /* index, for statistics only */
     unsigned status;
     struct cg_fields fields; /* what is replayed: no hop-by-hop, no Set-Cookie, no Age */
     struct cg_str body;
+    size_t instance_count;
+    /* Last, and beyond the count without a value: decoding leaves them alone. */
+    struct cg_instance instances[CG_INSTANCES_MAX];
+    struct cg_token tokens[CG_INSTANCES_MAX];
 };
 
 /* A blob with one reference. Asserts what decode checks. */

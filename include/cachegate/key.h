@@ -8,6 +8,7 @@
 #ifndef CACHEGATE_KEY_H
 #define CACHEGATE_KEY_H
 
+#include "cachegate/hmac.h"
 #include "cachegate/str.h"
 #include "cachegate/version.h"
 
@@ -21,17 +22,11 @@ struct cg_key {
     bool pushed;    /* cg_route.pushed */
 };
 
-/* A SHA-256 in progress; opaque. */
-struct cg_sha256_state {
-    uint64_t words[14];
-};
-
-/* Everything derived from the secret, once (HMAC-SHA-256 with a label each). The identity key is
- * kept as the two half-done digests of its HMAC: each request needs one. */
+/* Everything derived from the secret, once (HMAC-SHA-256 with a label each). */
 struct cg_keys {
     uint64_t request_seed;
     uint64_t instance_seed;
-    struct cg_sha256_state identity_inner, identity_outer;
+    struct cg_hmac identity;
 };
 
 /* A secret from text of any length (SHA-256). */

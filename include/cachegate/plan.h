@@ -64,12 +64,12 @@ struct cg_plan {
     /* For LOOKUP only. */
     struct cg_str canonical;
     struct cg_key key;
-    struct cg_instance instances[CG_INSTANCES_MAX];
-    struct cg_str instance_names[CG_INSTANCES_MAX]; /* readable, for explain; only with `explain` */
+    const struct cg_str *instance_names; /* readable, in the arena; NULL without `explain` */
     size_t instance_count;
     /* How many to read: behind the instances, and no part of any entry, the counter of groups where
      * the route knows them (cg_instance_of_group_counter). */
     size_t watched_count;
+    struct cg_instance instances[CG_INSTANCES_MAX]; /* those beyond have no value */
 };
 
 /* `explain` also fills the readable names. Everything it points to is in `arena` or borrowed. */

@@ -67,6 +67,10 @@ bool cg_str_split(struct cg_str *rest, char separator, struct cg_str *ret_part);
  */
 bool cg_str_to_u64(struct cg_str s, uint64_t max, uint64_t *ret_value);
 
+/* The other way round: the digits stand in `room`, without a NUL. */
+enum { CG_DECIMAL_MAX = 20 };
+struct cg_str cg_str_from_u64(uint64_t value, char room[CG_DECIMAL_MAX]);
+
 /* ASCII, locale-free. */
 static inline char cg_lower(char c)
 {

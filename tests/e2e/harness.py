@@ -185,6 +185,11 @@ class Gateway:
         status = pathlib.Path("/proc/%d/status" % self.process.pid).read_text()
         return int(re.search(r"VmHWM:\s+(\d+)", status).group(1))
 
+    def sleeps(self):
+        """How often its threads had nothing to do: a loop that spins never has."""
+        return sum(int(re.search(r"\nvoluntary_ctxt_switches:\s+(\d+)", status.read_text()).group(1))
+                   for status in pathlib.Path("/proc/%d/task" % self.process.pid).glob("*/status"))
+
     # Its end.
 
     def expect_end(self, status=None):

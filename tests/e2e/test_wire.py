@@ -56,6 +56,39 @@ class Http1(Journey):
         for target, (_, _, body) in zip(targets + ["/last"], answers):
             self.assertIn(b'"target": "%s"' % target.encode(), body)
 
+    def test_what_comes_while_a_request_is_answered_waits_for_its_turn(self):
+        host, _, port = self.front.address.rpartition(":")
+        for half_close in (False, True):
+            with self.subTest(half_close=half_close), socket.create_connection((host, int(port)), 30) as client:
+                seen = self.origin.count("/early/0")
+                with self.origin.hold("/held") as gate:
+                    client.sendall(request(target="/held", fields=("Host: a", "X-Mark: " + "m" * 3000)))
+                    gate.wait_arrived()
+                    # More than libh2o's first buffer, so that it would have to move to be read.
+                    for number in range(4):
+                        client.sendall(request(target="/early/%d" % number, fields=("Host: a", "X-Fill: " + "f" * 3000)))
+                    client.sendall(request(target="/last", fields=("Host: a", "Connection: close")))
+                    if half_close:
+                        client.shutdown(socket.SHUT_WR)
+                    self.assertEqual(self.origin.count("/early/0"), seen)
+                answers = split_answers(b"".join(iter(lambda: client.recv(65536), b"")))
+                targets = ["/held", "/early/0", "/early/1", "/early/2", "/early/3", "/last"]
+                self.assertEqual([status for status, _, _ in answers], [200] * 6)
+                for target, (_, _, body) in zip(targets, answers):
+                    self.assertIn(b'"target": "%s"' % target.encode(), body)
+
+    def test_who_leaves_while_a_request_is_answered_costs_nothing(self):
+        self.front = self.gateway(self.origin, RULES, threads=1)
+        host, _, port = self.front.address.rpartition(":")
+        with self.origin.hold("/held") as gate:
+            with socket.create_connection((host, int(port)), 30) as client:
+                client.sendall(request(target="/held"))
+                gate.wait_arrived()
+            slept = self.front.sleeps()
+            for _ in range(200):
+                self.front.get("/plain", "alice")
+            self.assertGreater(self.front.sleeps() - slept, 20, "it spins on a connection that has ended")
+
     def test_http_1_0_is_answered_and_closed(self):
         received = self.front.raw(request(version="HTTP/1.0"))
         self.assertEqual(split_answers(received)[0][0], 200)

@@ -69,3 +69,20 @@ Test(assert, held_assertion_does_nothing)
 {
     CG_ASSERT(1 + 1 == 2);
 }
+
+Test(arena, a_lent_block_is_used_first_and_not_freed)
+{
+    _Alignas(16) unsigned char block[256];
+    struct cg_arena arena;
+    memset(block, 0xaa, sizeof block);
+    cg_arena_init_with(&arena, 1 << 20, block, sizeof block);
+    unsigned char *small = cg_arena_alloc(&arena, 100);
+    cr_expect(small > block && small + 100 <= block + sizeof block);
+    for (size_t i = 0; i < 100; i++)
+        cr_assert_eq(small[i], 0);
+    unsigned char *large = cg_arena_alloc(&arena, 1000);
+    cr_expect(large < block || large >= block + sizeof block);
+    memset(large, 1, 1000);
+    cg_arena_fini(&arena);
+    cr_expect_null(arena.blocks);
+}

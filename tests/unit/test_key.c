@@ -41,12 +41,12 @@ Test(key, what_is_derived_depends_on_the_secret_and_on_its_use)
     struct cg_keys a = keys_of("a"), again = keys_of("a"), b = keys_of("b");
     cr_expect_eq(a.request_seed, again.request_seed);
     cr_expect_eq(a.instance_seed, again.instance_seed);
-    cr_expect_arr_eq(&a.identity_inner, &again.identity_inner, sizeof a.identity_inner);
+    cr_expect_arr_eq(&a.identity.inner, &again.identity.inner, sizeof a.identity.inner);
     cr_expect_neq(a.request_seed, a.instance_seed);
     cr_expect_neq(a.request_seed, b.request_seed);
     cr_expect_neq(a.instance_seed, b.instance_seed);
-    cr_expect_arr_neq(&a.identity_inner, &b.identity_inner, sizeof a.identity_inner);
-    cr_expect_arr_neq(&a.identity_outer, &b.identity_outer, sizeof a.identity_outer);
+    cr_expect_arr_neq(&a.identity.inner, &b.identity.inner, sizeof a.identity.inner);
+    cr_expect_arr_neq(&a.identity.outer, &b.identity.outer, sizeof a.identity.outer);
 }
 
 /* The digest is taken up half-way, which must not show. */

@@ -15,7 +15,7 @@ static void feed(const char *text)
 
 static bool next(void)
 {
-    freeReplyObject(reply);
+    cg_redis_reply_free(reply);
     return cg_redis_reader_next(&reader, &reply);
 }
 
@@ -26,7 +26,7 @@ static void begin(void)
 
 static void end(void)
 {
-    freeReplyObject(reply);
+    cg_redis_reply_free(reply);
     reply = NULL;
     cg_redis_reader_fini(&reader);
     cg_redis_reader_fini(&reader);
@@ -115,4 +115,53 @@ Test(redis_reader, each_reply_may_promise_anew)
         cr_assert_not_null(reply);
         cr_assert_eq(reply->elements, 1000000);
     }
+}
+
+Test(redis_reader, strings_of_all_lengths_end_with_a_nul_and_become_blobs)
+{
+    static const size_t lengths[] = {0, 1, 511, 512, 513, 900};
+    char head[16], bytes[900];
+    memset(bytes, 'b', sizeof(bytes));
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        snprintf(head, sizeof(head), "$%zu\r\n", lengths[i]);
+        feed(head);
+        cg_redis_reader_feed(&reader, bytes, lengths[i]);
+        feed("\r\n");
+        cr_assert(next() && reply != NULL);
+        cr_expect_eq(reply->len, lengths[i]);
+        cr_expect_eq(reply->str[lengths[i]], '\0');
+        struct cg_blob *blob = cg_redis_reply_blob(reply);
+        cg_redis_reply_free(reply);
+        reply = NULL;
+        cr_expect_eq(blob->length, lengths[i], "it outlives its reply");
+        cr_expect_eq(memcmp(blob->bytes, bytes, lengths[i]), 0);
+        cg_blob_unref(blob);
+    }
+}
+
+Test(redis_reader, replies_are_as_hiredis_has_them)
+{
+    feed("*5\r\n:42\r\n$-1\r\n*2\r\n+OK\r\n-ERR no\r\n*-1\r\n*0\r\n");
+    cr_assert(next() && reply != NULL);
+    cr_assert_eq(reply->type, REDIS_REPLY_ARRAY);
+    cr_assert_eq(reply->elements, 5);
+    cr_expect_eq(reply->element[0]->type, REDIS_REPLY_INTEGER);
+    cr_expect_eq(reply->element[0]->integer, 42);
+    cr_expect_eq(reply->element[1]->type, REDIS_REPLY_NIL);
+    const redisReply *inner = reply->element[2];
+    cr_assert_eq(inner->elements, 2);
+    cr_expect_eq(inner->element[0]->type, REDIS_REPLY_STATUS);
+    cr_expect_str_eq(inner->element[0]->str, "OK");
+    cr_expect_eq(inner->element[1]->type, REDIS_REPLY_ERROR);
+    cr_expect_str_eq(inner->element[1]->str, "ERR no");
+    cr_expect_eq(reply->element[3]->type, REDIS_REPLY_NIL);
+    cr_expect_eq(reply->element[4]->type, REDIS_REPLY_ARRAY);
+    cr_expect_eq(reply->element[4]->elements, 0);
+}
+
+Test(redis_reader, what_is_cut_off_is_freed)
+{
+    feed("*3\r\n*2\r\n$5\r\nhello\r\n");
+    cr_assert(next());
+    cr_expect_null(reply); /* the end of the test frees it, as the sanitizer sees */
 }

@@ -127,3 +127,24 @@ Test(str, glob_stars_stand_for_any_run)
         cr_expect_eq(cg_str_glob(cg_str_from(rows[i].pattern), cg_str_from(rows[i].text)),
                      rows[i].matches, "'%s' on '%s'", rows[i].pattern, rows[i].text);
 }
+
+Test(str, numbers_are_printed_as_they_are_read)
+{
+    static const struct {
+        uint64_t value;
+        const char *text;
+    } rows[] = {{0, "0"},
+                {7, "7"},
+                {10, "10"},
+                {999, "999"},
+                {1000, "1000"},
+                {1700000000000, "1700000000000"},
+                {UINT64_MAX, "18446744073709551615"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char room[CG_DECIMAL_MAX];
+        uint64_t read = 1;
+        struct cg_str text = cg_str_from_u64(rows[i].value, room);
+        cr_expect(cg_str_eq(text, cg_str_from(rows[i].text)), "%s", rows[i].text);
+        cr_expect(cg_str_to_u64(text, UINT64_MAX, &read) && read == rows[i].value);
+    }
+}
