@@ -454,7 +454,7 @@ class Commands(Journey):
             gate.wait_arrived()
             status, _, error = cli("drain", *self.flags, "--wait", "--timeout", "300ms")
             self.assertEqual(status, 1)
-            self.assertIn("still after 300 ms: 1 connections are left", error)
+            self.assertIn("still after 300 ms: 1 connection is left", error)
             gate.release()
             self.assertEqual(cli("drain", *self.flags, "--wait")[0], 0)
             self.assertIn(b"connection: close", read_all(connection).lower())
