@@ -587,17 +587,21 @@ class OnRedis(Reloading):
         self.change(rules("2h"))
         self.assertEqual(self.generation(), 3)
 
-    def test_the_end_while_a_change_waits_for_redis(self):
-        for accept in ("3s", "0s"):  # Redis is given up before the threads end, and because they do
-            with self.subTest(accept):
-                self.start(drain_accept=accept)
-                self.warm("/a")
-                self.redis.freeze()
-                replace(self.rule_file, rules("1h" if accept == "3s" else "2h"))
-                self.front.process.send_signal(signal.SIGHUP)
-                wait_until(lambda: self.health()["generations"] == 2, "it has begun")
-                self.front.stop()
-                self.redis.thaw()
+    def end_while_a_change_waits(self, **config):
+        self.start(environment={"CACHEGATE_STORE_ON_OUTAGE": "memory"}, **config)
+        self.warm("/a")
+        self.addCleanup(self.redis.thaw)
+        self.redis.freeze()
+        replace(self.rule_file, rules("1h"))
+        self.front.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: self.health()["alive"] == 2, "it has begun")
+        self.front.stop()
+
+    def test_redis_is_given_up_between_the_end_of_reloading_and_that_of_the_threads(self):
+        self.end_while_a_change_waits(drain_accept="3s")
+
+    def test_the_threads_end_while_a_change_waits_for_redis(self):
+        self.end_while_a_change_waits()
 
 
 class InFlight(Reloading):
