@@ -64,6 +64,8 @@ const char *cg_admin_address(const struct cg_admin *admin)
 void cg_admin_set_ready(struct cg_admin *admin, bool ready)
 {
     atomic_store(&admin->ready, ready);
+    if (ready)
+        atomic_store(&admin->was_ready, true);
 }
 
 struct cg_admin *cg_admin_stop(struct cg_admin *admin)

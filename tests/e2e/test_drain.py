@@ -495,7 +495,7 @@ class Commands(Journey):
         cli("drain", *self.flags)
         status, _, error = cli("wait", "--admin", self.path, "--timeout", "50ms")
         self.assertEqual(status, 1)
-        self.assertIn("/readyz answered 503", error)
+        self.assertIn("/readyz answered 503, draining", error)
 
     def test_healthcheck(self):
         self.assertEqual(cli("healthcheck", "--admin", self.path)[0], 1)
