@@ -71,6 +71,7 @@ struct cg_redis_handle {
     unsigned hello_belief;
     int64_t hello_sent_ms; /* … the hello was sent */
     bool rules_told;       /* with it */
+    bool tells_again;      /* … Redis had lost that */
     uint64_t told_number;  /* the set that was sent last */
     struct cg_redis_heartbeat heartbeat;
     bool has_left;                    /* Redis was told that the process ends */

@@ -278,6 +278,13 @@ static void say(const struct cg_redis_handle *handle)
         cg_log(CG_LOG_INFO, "rules", "all gateways on this Redis agree on the rules");
 }
 
+static void on_told_again(void *owner, size_t index, const redisReply *reply)
+{
+    (void)index;
+    (void)reply;
+    ((struct cg_redis_handle *)owner)->tells_again = false;
+}
+
 void cg_redis_rules_read(struct cg_redis_handle *handle, const redisReply *sets)
 {
     char process[2 * CG_DIGEST_BYTES];
@@ -307,6 +314,10 @@ void cg_redis_rules_read(struct cg_redis_handle *handle, const redisReply *sets)
     if (!knows_us) { /* it lost what others told, too */
         cg_buf_clear(&handle->agreed);
         handle->has_sets = true;
+        /* Nothing is kept until it knows us again, and the next heartbeat may be far. */
+        if (!handle->tells_again && !handle->closing)
+            handle->tells_again =
+                cg_redis_rules_tell(handle, false, true, on_told_again, handle, 0);
     }
     say(handle);
 }
