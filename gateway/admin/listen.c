@@ -1,6 +1,7 @@
 #include "gateway/admin/listen.h"
 
 #include "cachegate/assert.h"
+#include "gateway/config/address.h"
 #include "gateway/net/handover.h"
 
 #include <arpa/inet.h>
@@ -75,7 +76,8 @@ static int listen_unix(const struct cg_address *address, bool handover, char **r
         (handover ? cg_handover_listen_unix(listener, address->path, BACKLOG)
                   : bind_and_listen(listener, (const struct sockaddr *)&name, sizeof name));
     if (!listens) {
-        *ret_error = sentence("cannot listen on unix:%s: %s", address->path, strerror(errno));
+        *ret_error = sentence("cannot listen on unix:%s: %s%s", address->path, strerror(errno),
+                              cg_address_remedy(errno));
         return -1;
     }
     *ret_text = sentence("unix:%s", address->path);
@@ -162,7 +164,8 @@ static int listen_tcp(const struct cg_address *address, bool handover, char **re
         errno = error;
     }
     if (listener < 0)
-        *ret_error = sentence("cannot listen on %s:%s: %s", address->host, port, strerror(errno));
+        *ret_error = sentence("cannot listen on %s:%s: %s%s", address->host, port, strerror(errno),
+                              cg_address_remedy(errno));
     else
         *ret_text = name_of(listener);
     return listener;

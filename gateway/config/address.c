@@ -3,6 +3,7 @@
 #include "gateway/config/options.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <sys/un.h>
 
 static bool refuse(const char **ret_error, const char *sentence)
@@ -109,6 +110,22 @@ bool cg_address_eq(const struct cg_address *a, const struct cg_address *b)
         return strcmp(a->path, b->path) == 0;
     return a->port == b->port && a->port != 0 &&
            cg_str_eq_ci(cg_str_from(a->host), cg_str_from(b->host));
+}
+
+const char *cg_address_remedy(int error)
+{
+    switch (error) {
+    case EADDRINUSE:
+        return "; another program has it (`ss -ltnp` shows which), or another gateway: end it "
+               "first, or see `handover`";
+    case EADDRNOTAVAIL:
+        return "; no interface of this host has the address (`ip address`)";
+    case EACCES:
+        return "; ports below 1024 need root or CAP_NET_BIND_SERVICE, sockets a directory that "
+               "can be written to";
+    default:
+        return "";
+    }
 }
 
 struct cg_str cg_address_text(const struct cg_address *address, struct cg_arena *arena)

@@ -17,6 +17,8 @@ bool cg_address_parse(struct cg_str text, struct cg_arena *arena, struct cg_addr
                       const char **ret_error);
 /* Whether both would bind the same socket; port 0 is never the same. */
 bool cg_address_eq(const struct cg_address *a, const struct cg_address *b);
+/* What to do when such an address cannot be listened on; begins with `; `, or is empty. */
+const char *cg_address_remedy(int error);
 /* As it would be written. */
 struct cg_str cg_address_text(const struct cg_address *address, struct cg_arena *arena);
 

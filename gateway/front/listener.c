@@ -5,6 +5,7 @@
 #include "gateway/front/front.h"
 
 #include "cachegate/assert.h"
+#include "gateway/config/address.h"
 #include "gateway/front/sentence.h"
 #include "gateway/net/handover.h"
 
@@ -169,8 +170,9 @@ static bool open_tcp(struct cg_listener *listener, char **ret_error)
         if (i > 0) /* all addresses of a name on the same port */
             set_port(&targets[i], port_of(listener->fds[0]));
         if (!open_target(listener, &targets[i], i, any)) {
-            *ret_error = cg_sentence("cannot listen on %s:%u: %s", name_of(address),
-                                     (unsigned)address->port, strerror(errno));
+            *ret_error =
+                cg_sentence("cannot listen on %s:%u: %s%s", name_of(address),
+                            (unsigned)address->port, strerror(errno), cg_address_remedy(errno));
             return false;
         }
     }
@@ -247,7 +249,8 @@ static bool open_unix(struct cg_listener *listener, char **ret_error)
         opened = listener->fds[i] >= 0;
     }
     if (!opened) {
-        *ret_error = cg_sentence("cannot listen on unix:%s: %s", path, strerror(errno));
+        *ret_error = cg_sentence("cannot listen on unix:%s: %s%s", path, strerror(errno),
+                                 cg_address_remedy(errno));
         return false;
     }
     listener->text = cg_sentence("unix:%s", path);

@@ -185,6 +185,7 @@ class Run(Journey):
                 err = cli("run", *flags, "--upstream", "http://127.0.0.1:1", status=1)[1]
                 self.assertIn(address, err)
                 self.assertIn("in use", err)
+                self.assertIn("another program has it", err)
                 self.assertNotIn(" ready ", err)
 
     def test_a_socket_without_its_directory_is_an_error_with_the_reason(self):
