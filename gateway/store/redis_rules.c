@@ -216,19 +216,36 @@ struct announcement {
     void *owner;
 };
 
+static void finish(struct announcement *announcement, bool told)
+{
+    /* Nobody of this process believes anything until a greeting has told them. */
+    if (!told)
+        atomic_fetch_add(&announcement->handle->redis->trust.belief, 1);
+    announcement->answer(announcement->owner, told ? CG_STORE_OK : CG_STORE_UNAVAILABLE);
+    free(announcement);
+}
+
+static void on_replicated(void *owner, size_t index, const redisReply *reply)
+{
+    struct announcement *announcement = owner;
+    (void)index;
+    finish(announcement, cg_redis_is_replicated(announcement->handle, reply));
+}
+
+/* Where replicas count, what a failover would forget was not told. */
 static void on_announced(void *owner, size_t index, const redisReply *reply)
 {
     struct announcement *announcement = owner;
     struct cg_redis_handle *handle = announcement->handle;
+    struct cg_redis_node *node = cg_redis_bans_owner(handle);
     if (cg_redis_is_noscript(reply) && index == 0 && !handle->closing &&
         cg_redis_rules_tell(handle, false, true, on_announced, announcement, 1))
         return;
     bool told = !cg_redis_is_error(reply);
-    /* Nobody of this process believes anything until a greeting has told them. */
-    if (!told)
-        atomic_fetch_add(&handle->redis->trust.belief, 1);
-    announcement->answer(announcement->owner, told ? CG_STORE_OK : CG_STORE_UNAVAILABLE);
-    free(announcement);
+    if (!told || handle->wait_replicas == 0)
+        finish(announcement, told);
+    else if (node == NULL || !cg_redis_send_wait(handle, node, on_replicated, announcement, 0))
+        finish(announcement, false);
 }
 
 void cg_redis_rules_announce(struct cg_store *store, const struct cg_ruleset *ruleset,

@@ -134,3 +134,19 @@ Test(replicas, purges_of_one_turn_wait_together)
     }
     cr_expect_lt(count_waits(), MANY / 2);
 }
+
+/* After a failover the others would believe what this process does not purge any more. */
+Test(replicas, rules_that_only_the_primary_has_were_not_told)
+{
+    struct done told = {0}, untold = {0};
+    store->port->announce(store, &world.ruleset, on_done, &told);
+    WORLD_UNTIL(told.done);
+    cr_expect_eq(told.result, CG_STORE_OK);
+    kill(replica->pid, SIGSTOP);
+    store->port->announce(store, &world.ruleset, on_done, &untold);
+    WORLD_UNTIL(untold.done);
+    cr_expect_eq(untold.result, CG_STORE_UNAVAILABLE);
+    cr_expect_not(is_available(store));
+    kill(replica->pid, SIGCONT);
+    WORLD_UNTIL(is_available(store));
+}
