@@ -379,7 +379,7 @@ Test(redis_rules, what_was_stored_before_redis_lost_the_sets_is_flushed)
 Test(redis_rules, what_is_no_set_agrees_on_nothing)
 {
     struct gateway *a = start(0, "ab");
-    freeReplyObject(ask("HSET test:{bans}:rules 00 99999999999999:junk"));
+    freeReplyObject(ask("HSET test:{bans}:rules 00 1700000000000:junk"));
     struct gateway *b = start(1, "ab"); /* moves the epoch */
     cr_assert_not(agrees(a, 'a') || agrees(b, 'a'));
 }
@@ -390,4 +390,14 @@ Test(redis_rules, who_never_joined_is_forgotten)
     freeReplyObject(ask("HSET test:{bans}:rules 00 1000:bbbbbbbb"));
     struct gateway *b = start(1, "abc");
     cr_assert(agrees(a, 'a') && agrees(b, 'a'));
+}
+
+Test(redis_rules, that_somebody_is_forgotten_is_told_to_all)
+{
+    struct gateway *a = start(0, "ab");
+    freeReplyObject(ask("HSET test:{bans}:rules 00 1000:bbbbbbbb"));
+    move_epoch(a);
+    cr_assert_not(agrees(a, 'a'));
+    start(1, "ab");
+    cr_assert(agrees(a, 'a'));
 }
