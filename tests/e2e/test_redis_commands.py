@@ -25,7 +25,7 @@ ALLOWED = {
     "exists": (1, 1, ()), "evalsha": (3, 200, ()), "eval": (3, 200, ()),
     "rpush": (2, 200, ()), "ltrim": (3, 3, ()), "lrange": (3, 3, ()), "llen": (1, 1, ()),
     "hincrby": (3, 3, ()), "hgetall": (1, 1, ()), "hdel": (2, 200, ()), "hset": (3, 5, ()),
-    "hexists": (2, 2, ()), "hlen": (1, 1, ()), "zcard": (1, 1, ()),
+    "hget": (2, 2, ()), "hlen": (1, 1, ()), "zcard": (1, 1, ()),
     "zadd": (3, 3, ()), "zrem": (2, 200, ()), "zscore": (2, 2, ()), "zcard": (1, 1, ()),
     "zrange": (3, 4, ("withscores",)), "zrangebyscore": (3, 4, ("withscores",)),
     "zremrangebyscore": (3, 3, ()), "zcount": (3, 3, ()),
