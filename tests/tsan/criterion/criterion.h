@@ -83,6 +83,7 @@ __attribute__((format(printf, 6, 7), unused)) static bool shim_check(bool fatal,
 #define cr_assert_null(a, ...)          SHIM(true, (a) == NULL, __VA_ARGS__)
 #define cr_assert_not_null(a, ...)      SHIM(true, (a) != NULL, __VA_ARGS__)
 #define cr_assert_str_eq(a, b, ...)     SHIM(true, strcmp((a), (b)) == 0, __VA_ARGS__)
+#define cr_assert_str_neq(a, b, ...)    SHIM(true, strcmp((a), (b)) != 0, __VA_ARGS__)
 #define cr_assert_arr_eq(a, b, n, ...)  SHIM(true, memcmp((a), (b), (n)) == 0, __VA_ARGS__)
 #define cr_expect(c, ...)               SHIM(false, (c), __VA_ARGS__)
 #define cr_expect_not(c, ...)           SHIM(false, !(c), __VA_ARGS__)
