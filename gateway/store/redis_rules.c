@@ -16,15 +16,18 @@
  * KEYS: the sets (a hash: a process and `<time><stamp>:<set>`), the epoch, the list of bans, the
  * members. ARGV: who, its set, whether it leaves, the lifetime of the keys, how many bans to keep,
  * a ban that covers nothing and one that covers everything, after how long who never joined is
- * forgotten, the stamp of the set: `.<16 hex: one life of the process>.<number>`. What a slow
- * connection tells late is of a lower number, and counts for nothing.
+ * forgotten, the stamp of the set: `.<16 hex: one life of the process>.<number>`, whether the
+ * process starts. What a slow connection tells late is of a lower number, and counts for nothing.
  *
  * What was stored before gateways differed may be wrong afterwards. `used` is what all agreed on
  * last, also when nobody is left; what was in it and is not any more is `past`, for as long as
  * answers live. When all agree on something past again, everything is flushed. Rules that nobody
  * had before have nothing stored, so an ordinary change of rules flushes nothing.
  *
- * Who comes or goes with the rules that all have moves no epoch.
+ * Who comes or goes with the rules that all have moves no epoch. Who was forgotten and tells again
+ * does: until then this process agrees with nobody. Whose time lies far ahead, as
+ * after a clock was set back, is forgotten like who never joined: no heartbeat would ever outlast
+ * it.
  *
  * A Redis that lost the sets has lost what is past: everything is flushed. Members that have not
  * told theirs again yet get an empty set without a stamp, which their next heartbeat hears of.
@@ -57,7 +60,8 @@ static const char text[] =
     "  local since, its_stamp, its = value:match('^(%d+)([%.%x]*):(.*)$')\n"
     "  if name == 'used' then used = set(value)\n"
     "  elseif name == 'past' then past = set(value)\n"
-    "  elseif since and (name == me or listed[name] or tonumber(since) + tonumber(ARGV[8]) > now)\n"
+    "  elseif since and (name == me or listed[name]\n"
+    "    or math.abs(now - tonumber(since)) < tonumber(ARGV[8]))\n"
     "    then sets[name] = its if name == me then stamp = its_stamp end\n"
     "  else gone[#gone + 1] = name end\n"
     "end\n"
@@ -78,7 +82,7 @@ static const char text[] =
     "end\n"
     "used = used or {}\n"
     "sets[me] = mine\n"
-    "local common, news\n"
+    "local common, news = nil, not before and not leaves and ARGV[10] ~= '1'\n"
     "for _, its in pairs(sets) do\n"
     "  if its ~= (mine or before) or its ~= (before or mine) or #gone > 0 then news = true end\n"
     "  local one = set(its)\n"
@@ -106,7 +110,10 @@ static const char text[] =
     "local generation, counter, made = value:match('^(%x+):(%d+):(.*)$')\n"
     "if not generation or #generation ~= 16 or tonumber(counter) >= 2 ^ 52 then return 1 end\n"
     "counter = string.format('%.0f', tonumber(counter) + 1)\n"
-    "redis.call('RPUSH', KEYS[3], generation .. ':' .. counter .. ':' .. ARGV[flood and 7 or 6])\n"
+    "local line = generation .. ':' .. counter .. ':' .. ARGV[flood and 7 or 6]\n"
+    "if type(redis.pcall('RPUSH', KEYS[3], line)) == 'table' then\n"
+    "  redis.call('UNLINK', KEYS[3]) redis.call('RPUSH', KEYS[3], line)\n"
+    "end\n"
     "redis.call('LTRIM', KEYS[3], -tonumber(ARGV[5]), -1)\n"
     "redis.call('PEXPIRE', KEYS[3], life)\n"
     "redis.call('SET', KEYS[2], generation .. ':' .. counter .. ':' .. made, 'PX', life)\n"
@@ -198,6 +205,7 @@ bool cg_redis_rules_tell(struct cg_redis_handle *handle, bool leaves, bool whole
         cg_str_skip(cg_buf_str(&bans), bell_length),
         cg_redis_number(redis->trust.lease.terms.gone_after_ms, numbers[1]),
         cg_str_from(stamp),
+        cg_redis_trust_starts(redis) ? CG_STR("1") : CG_STR("0"),
     };
     cg_redis_script_begin(&words, &redis->rules_script, whole);
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)

@@ -178,6 +178,25 @@ class Forger(HostileJourney):
             self.redis.command("ZADD", key, score, name)
         self.survives()
 
+    def test_sets_of_rules_that_nobody_told(self):
+        key = "cachegate:{bans}:rules"
+        forged = {"": "", "x": "", "y": ":", "a" * 32: "1:", b"\0\xff": "1:" + "z" * 9, "b" * 32: "1.x.y:", "c" * 32: "x" * MEGABYTE,
+                  "d" * 32: "9" * 15 + ":", "e" * 32: "9" * 400 + ":", "f" * 32: "9" * 15 + ".a.9:" + "y" * MEGABYTE,
+                  "used": "abc", "past": "x" * MEGABYTE}
+        for name, value in forged.items():
+            with self.subTest(name[:2], value=value[:9]):
+                self.redis.command("HSET", key, name, value)
+                self.front.admin("DELETE", "/cache/flush")  # whoever sees a new epoch reads them
+                self.survives()
+        for number in range(0, 60000, 1000):
+            self.redis.command("HSET", key, *[part for at in range(number, number + 1000) for part in ("%032x" % at, "1:")])
+        self.front.admin("DELETE", "/cache/flush")
+        self.survives()
+        self.redis.command("UNLINK", key)
+        self.redis.command("SET", key, "no hash")
+        self.front.admin("DELETE", "/cache/flush")
+        self.survives()
+
     def test_statistics_that_nobody_counted(self):
         for name in ("keys", "fleet"):
             for field in ("hits", "misses", "x:99999999999", "y:99999999999", "GET /items/{id}:99999999999",

@@ -365,6 +365,23 @@ Test(redis_rules, sets_that_redis_lost_agree_on_nothing_until_all_have_told_agai
     cr_assert(agrees(a, 'b') && agrees(b, 'b'));
 }
 
+/* As after a pause in which the others took it for gone. */
+Test(redis_rules, who_was_forgotten_is_asked_again_as_soon_as_it_told)
+{
+    char name[2 * CG_DIGEST_BYTES + 1] = "";
+    struct gateway *a = start(0, "ab");
+    start(1, "ab");
+    (void)cg_redis_process_name(a->redis, name);
+    freeReplyObject(ask("HDEL test:{bans}:rules %s", name));
+    move_epoch(a);
+    cr_assert_not(agrees(a, 'a'), "the others do not count it in");
+    struct cg_redis_handle *handle = handle_of(a);
+    atomic_fetch_add(world.now_ms, 1);
+    handle->redis->trust.due_ms = 0;
+    cg_redis_member_beat(handle);
+    WORLD_UNTIL(agrees(a, 'a'));
+}
+
 Test(redis_rules, what_was_stored_before_redis_lost_the_sets_is_flushed)
 {
     struct gateway *a = start(0, "ab");
@@ -379,7 +396,9 @@ Test(redis_rules, what_was_stored_before_redis_lost_the_sets_is_flushed)
 Test(redis_rules, what_is_no_set_agrees_on_nothing)
 {
     struct gateway *a = start(0, "ab");
-    freeReplyObject(ask("HSET test:{bans}:rules 00 1700000000000:junk"));
+    redisReply *time = ask("TIME");
+    freeReplyObject(ask("HSET test:{bans}:rules 00 %s000:junk", time->element[0]->str));
+    freeReplyObject(time);
     struct gateway *b = start(1, "ab"); /* moves the epoch */
     cr_assert_not(agrees(a, 'a') || agrees(b, 'a'));
 }
@@ -390,6 +409,24 @@ Test(redis_rules, who_never_joined_is_forgotten)
     freeReplyObject(ask("HSET test:{bans}:rules 00 1000:bbbbbbbb"));
     struct gateway *b = start(1, "abc");
     cr_assert(agrees(a, 'a') && agrees(b, 'a'));
+}
+
+Test(redis_rules, who_told_in_the_future_is_forgotten)
+{
+    struct gateway *a = start(0, "ab");
+    freeReplyObject(ask("HSET test:{bans}:rules 00 999999999999999:bbbbbbbb"));
+    struct gateway *b = start(1, "abc");
+    cr_assert(agrees(a, 'a') && agrees(b, 'a'));
+}
+
+Test(redis_rules, what_is_no_list_of_bans_keeps_nothing_from_the_others)
+{
+    struct gateway *a = start(0, "ab");
+    freeReplyObject(ask("DEL test:{bans}:list"));
+    freeReplyObject(ask("SET test:{bans}:list none"));
+    struct gateway *b = start(1, "bc");
+    cr_assert(agrees(a, 'b') && agrees(b, 'b'));
+    cr_assert_not(agrees(a, 'a') || agrees(b, 'c'));
 }
 
 Test(redis_rules, that_somebody_is_forgotten_is_told_to_all)
