@@ -102,6 +102,14 @@ void cg_redis_trust_strange(struct cg_redis *redis)
     unlock(&redis->trust);
 }
 
+bool cg_redis_trust_starts(struct cg_redis *redis)
+{
+    lock(&redis->trust);
+    bool starts = !redis->trust.has_greeted;
+    unlock(&redis->trust);
+    return starts;
+}
+
 static bool is_within_lease(const struct cg_redis_handle *handle)
 {
     struct cg_redis_trust *trust = &handle->redis->trust;

@@ -94,6 +94,8 @@ bool cg_redis_trusts(const struct cg_redis_handle *handle);
 void cg_redis_handle_catch_up(struct cg_redis_handle *handle);
 /* A server was seen that takes no writes: what it held may have been replaced. */
 void cg_redis_trust_strange(struct cg_redis *redis);
+/* No hello of this process was answered yet. */
+bool cg_redis_trust_starts(struct cg_redis *redis);
 /* Under the lock: what lookups see of it. */
 void cg_redis_trust_publish(struct cg_redis *redis);
 /* Under the lock: the list of members does not know this process. It was lost with all the others,
