@@ -145,7 +145,7 @@ static void refuse_token(const struct cg_admin_call *call)
                               CG_STR("send Authorization: Bearer and the admin token"));
     else
         cg_admin_answer_error(
-            call->request, 401, CG_STR("no admin token is configured, so nothing may be purged"),
+            call->request, 401, CG_STR("no admin token is configured, so nothing may be changed"),
             CG_STR("start the gateway with CACHEGATE_ADMIN_TOKEN, admin.token or admin.token_file "
                    "set, and send Authorization: Bearer and that token"));
 }

@@ -91,7 +91,13 @@ void cg_settings_check_names(const struct cg_settings_build *build)
         check_flag(build, &build->source->flags[i]);
     if (build->root == NULL)
         return;
-    check_home(build, CG_HOME_SETTINGS, build->root);
+    const struct cg_node *routes = cg_node_get(build->root, "routes");
+    if (routes != NULL) /* the likeliest slip of all: one sentence, not one for each key */
+        cg_problem_add(build->problems, CG_PROBLEM_ERROR, routes,
+                       "these are rules and no configuration; give this file with --rules, or name "
+                       "it under `rules` in the configuration");
+    else
+        check_home(build, CG_HOME_SETTINGS, build->root);
     const struct cg_node *listen = cg_node_get(build->root, "listen");
     if (listen != NULL && listen->kind == CG_NODE_MAP)
         check_home(build, CG_HOME_LISTENER, listen);

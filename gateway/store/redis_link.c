@@ -273,7 +273,11 @@ static void on_connect(h2o_socket_t *socket, const char *error)
     struct cg_redis_link *link = socket->data;
     int one = 1;
     if (error != NULL) {
-        drop(link, error);
+        /* libh2o keeps the errno for itself. */
+        drop(link,
+             error == h2o_socket_error_conn_fail
+                 ? "nothing accepts connections there; does Redis run, and is this its address?"
+                 : error);
         return;
     }
     (void)setsockopt(h2o_socket_get_fd(socket), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));

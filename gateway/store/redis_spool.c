@@ -182,7 +182,8 @@ struct cg_redis_spool *cg_redis_spool_open(const char *path, const uint8_t proce
     spool->room = 2 * room_count + 4;
     spool->file = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (spool->file < 0)
-        what = "cannot be opened";
+        what = "cannot be opened (its folder must exist, and the gateway's user must be allowed to "
+               "write there)";
     else if (flock(spool->file, LOCK_EX | LOCK_NB) != 0)
         what = "is used by another process";
     else if (!read_content(spool, room, room_count, ret_content))

@@ -215,10 +215,10 @@ class Pod:
 
     def _check_machine(self):
         if os.geteuid() != 0:
-            raise Unavailable("a network namespace needs root")
+            raise Unavailable("a network namespace needs root: sudo")
         for program in ("ip", "nsenter", "setpriv", "unshare", "redis-server"):
             if shutil.which(program) is None:
-                raise Unavailable("%s is not installed" % program)
+                raise Unavailable("%s is not installed: `apt-get install redis-server iproute2 util-linux`" % program)
 
     def _make_network(self):
         run("ip", "netns", "add", self.name)

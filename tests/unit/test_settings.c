@@ -362,6 +362,7 @@ static const struct mistake mistakes[] = {
     {BASE "rules: nowhere.yaml", "nowhere.yaml"},
     {BASE "rules: 'no*.yaml'", "rules: no file matches"},
     {BASE "rules: {a: b}", "rules: expected a rule file, found a map"},
+    {BASE "routes: []\ngroups: {}", "routes: these are rules and no configuration"},
     {BASE "rules: [bad.yaml]", "bad.yaml"},
     {BASE "secret_file: nowhere", "secret_file: cannot read"},
     {BASE "secret_file: empty", "is empty"},
