@@ -23,6 +23,7 @@ int cg_cli_flush(int argc, char **argv);
 int cg_cli_drain(int argc, char **argv);
 int cg_cli_wait(int argc, char **argv);
 int cg_cli_healthcheck(int argc, char **argv);
+int cg_cli_reload(int argc, char **argv);
 int cg_cli_inspect(int argc, char **argv);
 int cg_cli_reference(int argc, char **argv);
 int cg_cli_help(int argc, char **argv);
@@ -66,6 +67,8 @@ void cg_cli_refuse(struct cg_cli *cli, const char *const *own_flags, size_t own_
  */
 struct cg_settings *cg_cli_settings(const struct cg_cli *cli, bool rules_only, bool with_warnings,
                                     struct cg_arena *arena);
+/* What cg_cli_settings reads from; borrows from the walk. */
+void cg_cli_source(const struct cg_cli *cli, struct cg_settings_source *ret_source);
 /* Everything of the buffer to a stream; and frees it. */
 void cg_cli_print(struct cg_buf *buf, int descriptor);
 

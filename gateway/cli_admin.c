@@ -18,6 +18,13 @@ struct call {
     json_t *headers;
 };
 
+/* What `reload` has to say: a line for each, to standard error. */
+static void print_lines(const json_t *list)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        fprintf(stderr, "%s\n", json_string_value(json_array_get(list, i)));
+}
+
 static int print_answer(const struct cg_cli_target *target, struct cg_str answer)
 {
     unsigned status = cg_cli_answer_status(answer);
@@ -30,6 +37,7 @@ static int print_answer(const struct cg_cli_target *target, struct cg_str answer
     json_t *json = json_loadb(body.bytes, body.length, 0, NULL);
     const char *error = json_string_value(json_object_get(json, "error"));
     const char *remedy = json_string_value(json_object_get(json, "remedy"));
+    print_lines(json_object_get(json, "problems"));
     if (error == NULL)
         fprintf(stderr, "cachegate: %s answered %u\n", target->name, status);
     else
@@ -204,6 +212,11 @@ static int ask_with_lists(struct call *call, bool well, const char *path, const 
     free(text);
     json_decref(body);
     return status;
+}
+
+int cg_cli_reload(int argc, char **argv)
+{
+    return ask_simply(argc, argv, "POST", "/reload");
 }
 
 int cg_cli_purge(int argc, char **argv)

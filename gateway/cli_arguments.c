@@ -131,18 +131,24 @@ void cg_cli_refuse(struct cg_cli *cli, const char *const *own_flags, size_t own_
         fprintf(stderr, "cachegate: there is no %.*s; see `cachegate help`\n", CG_STR_SHOWN(name));
 }
 
+void cg_cli_source(const struct cg_cli *cli, struct cg_settings_source *ret_source)
+{
+    *ret_source = (struct cg_settings_source){
+        .file = cli->config,
+        .flags = cli->flags,
+        .flag_count = cli->flag_count,
+        .variable = cg_env_of_process,
+    };
+}
+
 struct cg_settings *cg_cli_settings(const struct cg_cli *cli, bool rules_only, bool with_warnings,
                                     struct cg_arena *arena)
 {
     cg_arena_init(arena, CG_SETTINGS_ARENA_BYTES);
     struct cg_problems problems = {.arena = arena};
-    struct cg_settings_source source = {
-        .file = cli->config,
-        .flags = cli->flags,
-        .flag_count = cli->flag_count,
-        .variable = cg_env_of_process,
-        .rules_only = rules_only,
-    };
+    struct cg_settings_source source;
+    cg_cli_source(cli, &source);
+    source.rules_only = rules_only;
     struct cg_settings *settings = cg_settings_load(&source, arena, &problems);
     struct cg_buf out;
     cg_buf_init(&out, 16 << 20);

@@ -1,5 +1,6 @@
 #include "gateway/cli_inspect.h"
 
+#include "cachegate/agreement.h"
 #include "cachegate/assert.h"
 #include "cachegate/seal.h"
 #include "cachegate/version_value.h"
@@ -430,8 +431,36 @@ static void print_pairs(const struct cg_inspection *inspection, const redisReply
     }
 }
 
+/* Digests of routes say nothing to a reader; how many there are does. */
+static void print_route_sets(const struct cg_inspection *inspection, const redisReply *elements)
+{
+    for (size_t i = 0; i + 1 < elements->elements; i += 2) {
+        char name[CG_INSPECT_SHOWN_MAX], when[128];
+        struct cg_str field = element_str(elements, i), text = element_str(elements, i + 1);
+        size_t colon = cg_str_find(text, ':');
+        bool used = cg_str_eq(field, CG_STR("used")), past = cg_str_eq(field, CG_STR("past"));
+        uint64_t at_ms;
+        if (used || past) {
+            cg_inspect_line(inspection, used ? "all agree on" : "flushed when back", "%zu routes",
+                            text.length / CG_ROUTE_SHORT_BYTES);
+        } else if (cg_str_to_u64(cg_str_sub(text, 0, colon), INT64_MAX, &at_ms)) {
+            print_when(inspection, (int64_t)at_ms, when);
+            cg_buf_printf(inspection->out, "  %s  %zu routes, since %s\n",
+                          cg_inspect_shown(field, name),
+                          cg_str_skip(text, colon + 1).length / CG_ROUTE_SHORT_BYTES, when);
+        }
+    }
+}
+
 bool cg_inspect_elements(const struct cg_inspection *inspection, const redisReply *elements)
 {
+    if (cg_str_ends_with(inspection->key, CG_STR("{bans}:rules"))) {
+        cg_inspect_line(inspection, "kind",
+                        "the routes that gateways keep answers of, as they "
+                        "define them");
+        print_route_sets(inspection, elements);
+        return true;
+    }
     if (cg_str_ends_with(inspection->key, CG_STR("{bans}:list"))) {
         cg_inspect_line(inspection, "kind", "the list of open purges, oldest first");
         cg_inspect_line(inspection, "open purges", "%zu", elements->elements);

@@ -4,6 +4,7 @@
 #include "gateway/base/log.h"
 #include "gateway/cli.h"
 #include "gateway/front/server.h"
+#include "gateway/run_reload.h"
 #include "gateway/store/delays.h"
 #include "gateway/store/memory.h"
 #include "gateway/store/memory_wake.h"
@@ -36,7 +37,9 @@ struct gateway {
     struct cg_upstreams *upstreams;
     struct cg_server_hooks hooks;
     struct cg_server *server;
-    struct cg_admin *admin; /* NULL: none is configured */
+    struct cg_admin *admin;                 /* NULL: none is configured */
+    _Atomic(struct cg_run_reload *) reload; /* NULL until everything else runs */
+    atomic_uint generations_alive;
 };
 
 /* ---- what a thread needs ---- */
@@ -133,6 +136,22 @@ static unsigned count_loops_alive(void *owner, uint32_t within_ms)
     return cg_server_loops_alive(gateway->server, within_ms);
 }
 
+static void reload(void *owner, cg_reload_done_fn on_done, void *done_owner)
+{
+    struct cg_run_reload *run = atomic_load(&((struct gateway *)owner)->reload);
+    if (run != NULL)
+        cg_run_reload_ask(run, on_done, done_owner);
+    else
+        on_done(done_owner, false, CG_STR("the gateway is still starting\n"));
+}
+
+static void reload_status(void *owner, struct cg_admin_reload_status *ret_status)
+{
+    struct cg_run_reload *run = atomic_load(&((struct gateway *)owner)->reload);
+    if (run != NULL)
+        cg_run_reload_status(run, ret_status);
+}
+
 /* What the gateways on one Redis add up. */
 static void read_counters(void *owner, uint64_t ret_counters[CG_FLEET_COUNTERS])
 {
@@ -176,8 +195,9 @@ static bool make_store(struct gateway *gateway, const struct cg_settings *settin
     return true;
 }
 
-static bool start(struct gateway *gateway, const struct cg_settings *settings)
+static bool start(struct gateway *gateway, struct cg_generation *generation)
 {
+    const struct cg_settings *settings = generation->settings;
     char *error = NULL;
     gateway->settings = settings;
     gateway->book = cg_book_create(settings->upstream_count);
@@ -198,13 +218,14 @@ static bool start(struct gateway *gateway, const struct cg_settings *settings)
         .origin_open = open_origin,
         .origin_close = close_origin,
     };
-    gateway->server = cg_server_start(settings, &gateway->hooks, gateway->book, &error);
+    gateway->server = cg_server_start(generation, &gateway->hooks, gateway->book, &error);
     if (gateway->server == NULL)
         return fail("listen", error);
     if (!settings->has_admin)
         return true;
     struct cg_admin_world world = {
         .settings = settings,
+        .generation = generation,
         .book = gateway->book,
         .owner = gateway,
         .store_open = open_store,
@@ -215,6 +236,8 @@ static bool start(struct gateway *gateway, const struct cg_settings *settings)
         .leave = leave,
         .connections = count_connections,
         .fetch = fetch,
+        .reload = reload,
+        .reload_status = reload_status,
     };
     gateway->admin = cg_admin_start(&world, &error);
     return gateway->admin != NULL || fail("admin", error);
@@ -238,6 +261,7 @@ static size_t end(struct gateway *gateway)
     gateway->near = cg_redis_near_destroy(gateway->near);
     gateway->redis = cg_redis_destroy(gateway->redis);
     gateway->book = cg_book_destroy(gateway->book);
+    gateway->reload = cg_run_reload_destroy(gateway->reload);
     return cut;
 }
 
@@ -271,8 +295,10 @@ static void block_signals(sigset_t *ret_signals)
     signal(SIGPIPE, SIG_IGN); /* a peer that left is a result of write */
 }
 
-/* Waits until somebody asks for the end, or `over` is set and a signal is sent to this thread. */
-static void wait_for_end(const sigset_t *signals, const atomic_bool *over)
+/* Waits until somebody asks for the end, or `over` is set and a signal is sent to this thread.
+ * SIGHUP reloads, unless `run` is NULL. */
+static void wait_for_end(const sigset_t *signals, const atomic_bool *over,
+                         struct cg_run_reload *run)
 {
     for (;;) {
         int number = 0;
@@ -281,9 +307,8 @@ static void wait_for_end(const sigset_t *signals, const atomic_bool *over)
             return;
         if (result == 0)
             cg_access_log_reopen();
-        if (result == 0)
-            cg_log(CG_LOG_WARN, "reload",
-                   "reloading is not supported yet; restart to change settings");
+        if (result == 0 && run != NULL)
+            cg_run_reload_ask(run, NULL, NULL);
     }
 }
 
@@ -296,7 +321,7 @@ struct impatience {
 static void *exit_at_next_signal(void *argument)
 {
     struct impatience *impatience = argument;
-    wait_for_end(impatience->signals, &impatience->over);
+    wait_for_end(impatience->signals, &impatience->over, NULL);
     if (atomic_load(&impatience->over))
         return NULL;
     cg_log(CG_LOG_WARN, "exit", "asked again: requests in flight are cut");
@@ -331,24 +356,49 @@ static void drain(struct gateway *gateway, const sigset_t *signals)
     }
 }
 
-static int serve(const struct cg_settings *settings)
+static struct cg_run_reload *start_reload(struct gateway *gateway,
+                                          const struct cg_settings_source *source,
+                                          struct cg_generation *generation)
+{
+    struct cg_run_parts parts = {
+        .source = source,
+        .server = gateway->server,
+        .admin = gateway->admin,
+        .memory = gateway->memory,
+        .outage = gateway->outage,
+        .redis = gateway->redis,
+        .book = gateway->book,
+        .generations_alive = &gateway->generations_alive,
+    };
+    return cg_run_reload_start(&parts, generation);
+}
+
+/* Takes settings and arena. */
+static int serve(const struct cg_settings_source *source, struct cg_settings *settings,
+                 struct cg_arena *arena)
 {
     struct gateway gateway = {0};
+    struct cg_generation *generation =
+        cg_generation_create(settings, arena, 1, &gateway.generations_alive);
     enum cg_log_level level = CG_LOG_INFO;
     sigset_t signals;
     const atomic_bool never = false;
     cg_log_level_from(cg_str_from(settings->log_level), &level);
     cg_log_set_level(level);
     block_signals(&signals);
-    bool started = start(&gateway, settings);
+    bool started = start(&gateway, generation);
     if (started) {
         if (gateway.admin != NULL)
             cg_admin_set_ready(gateway.admin, true);
+        gateway.reload = start_reload(&gateway, source, generation);
         log_ready(&gateway);
-        wait_for_end(&signals, &never);
+        wait_for_end(&signals, &never, gateway.reload);
+        cg_run_reload_stop(gateway.reload);
+        gateway.settings = cg_run_reload_settings(gateway.reload);
         drain(&gateway, &signals);
     }
     size_t cut = end(&gateway);
+    cg_generation_unref(generation);
     if (!started)
         return CG_CLI_FAILED;
     if (cut > 0)
@@ -362,7 +412,7 @@ static int serve(const struct cg_settings *settings)
 int cg_cli_run(int argc, char **argv)
 {
     struct cg_cli cli;
-    struct cg_arena arena;
+    struct cg_settings_source source;
     int status = CG_CLI_FAILED;
     cg_cli_init(&cli, argc, argv);
     while (cg_cli_more(&cli))
@@ -376,10 +426,15 @@ int cg_cli_run(int argc, char **argv)
      * it would cost a call and fresh pages for each miss and write. */
     mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT_BYTES);
     mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT_BYTES / 2);
-    struct cg_settings *settings = cg_cli_settings(&cli, false, true, &arena);
-    if (settings != NULL)
-        status = serve(settings);
-    cg_settings_free(settings);
-    cg_arena_fini(&arena);
+    struct cg_arena *arena = malloc(sizeof *arena);
+    CG_ASSERT(arena != NULL);
+    struct cg_settings *settings = cg_cli_settings(&cli, false, true, arena);
+    if (settings != NULL) {
+        cg_cli_source(&cli, &source);
+        status = serve(&source, settings, arena);
+    } else {
+        cg_arena_fini(arena);
+        free(arena);
+    }
     return status;
 }

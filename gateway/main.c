@@ -8,15 +8,16 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"run", cg_cli_run},         {"check", cg_cli_check},
-    {"explain", cg_cli_explain}, {"stats", cg_cli_stats},
-    {"health", cg_cli_health},   {"purge", cg_cli_purge},
-    {"refresh", cg_cli_refresh}, {"flush", cg_cli_flush},
-    {"inspect", cg_cli_inspect}, {"drain", cg_cli_drain},
-    {"wait", cg_cli_wait},       {"healthcheck", cg_cli_healthcheck},
-    {"help", cg_cli_help},       {"reference", cg_cli_reference},
-    {"version", cg_cli_version}, {"--help", cg_cli_help},
-    {"-h", cg_cli_help},         {"--version", cg_cli_version},
+    {"run", cg_cli_run},           {"check", cg_cli_check},
+    {"explain", cg_cli_explain},   {"stats", cg_cli_stats},
+    {"health", cg_cli_health},     {"purge", cg_cli_purge},
+    {"refresh", cg_cli_refresh},   {"reload", cg_cli_reload},
+    {"flush", cg_cli_flush},       {"version", cg_cli_version},
+    {"inspect", cg_cli_inspect},   {"drain", cg_cli_drain},
+    {"wait", cg_cli_wait},         {"healthcheck", cg_cli_healthcheck},
+    {"help", cg_cli_help},         {"reference", cg_cli_reference},
+    {"--help", cg_cli_help},       {"-h", cg_cli_help},
+    {"--version", cg_cli_version},
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] };

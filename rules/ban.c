@@ -1,5 +1,6 @@
 #include "cachegate/ban.h"
 
+#include "cachegate/agreement.h"
 #include "cachegate/assert.h"
 #include "cachegate/ruleset.h"
 
@@ -24,6 +25,8 @@ struct cg_bans {
     uint64_t first; /* entries of an older counter are dead: their bans may have been dropped */
     size_t count;
     struct ban **items; /* owned array of shared (ref) bans, counters ascending */
+    bool restricted;    /* to these routes */
+    struct cg_buf agreed;
 };
 
 /* ---- one ban ---- */
@@ -119,6 +122,7 @@ struct cg_bans *cg_bans_unref(struct cg_bans *bans)
     for (size_t i = 0; i < bans->count; i++)
         ban_unref(bans->items[i]);
     free(bans->items);
+    cg_buf_fini(&bans->agreed);
     free(bans);
     return NULL;
 }
@@ -163,6 +167,19 @@ struct cg_bans *cg_bans_restore(struct cg_epoch epoch, const struct cg_ban *adde
     for (size_t i = 0; i < count; i++)
         bans->items[bans->count++] = ban_create(&added[i], first + i + 1, now_ms);
     return bans;
+}
+
+void cg_bans_restrict(struct cg_bans *bans, struct cg_str route_set)
+{
+    CG_ASSERT(!bans->restricted && cg_route_set_is_valid(route_set));
+    cg_buf_init(&bans->agreed, route_set.length);
+    cg_buf_add_str(&bans->agreed, route_set);
+    bans->restricted = true;
+}
+
+bool cg_bans_agree(const struct cg_bans *bans, const uint8_t digest[CG_DIGEST_BYTES])
+{
+    return !bans->restricted || cg_route_set_has(cg_buf_str(&bans->agreed), digest);
 }
 
 struct cg_epoch cg_bans_epoch(const struct cg_bans *bans)

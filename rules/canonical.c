@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 /* Grows when the spelling changes: stored answers of the old one must not be found any more. */
-static const struct cg_str format = {"cachegate 1", 11};
+static const struct cg_str format = {"cachegate 2", 11};
 
 struct cg_str cg_canonical_host(struct cg_str authority, struct cg_str scheme,
                                 struct cg_arena *arena)
@@ -138,6 +138,7 @@ void cg_canonical_make(struct cg_plan_build *build)
     struct cg_spelling spelling;
     cg_spelling_init(&spelling, build->arena, plan->target.length + 256);
     cg_spelling_add_prefixed(&spelling, format);
+    cg_spelling_add(&spelling, cg_str_of((const char *)cg_route_digest(route), CG_DIGEST_BYTES));
     cg_spelling_add_prefixed(&spelling, facts->scheme);
     cg_spelling_add_prefixed(&spelling,
                              cg_canonical_host(facts->authority, facts->scheme, build->arena));
@@ -155,5 +156,6 @@ void cg_canonical_make(struct cg_plan_build *build)
     cg_spelling_add_optional(&spelling, route->scope_user, digest);
     plan->canonical = cg_spelling_str(&spelling);
     cg_key_of(&build->ruleset->keys, plan->canonical, (struct cg_str){NULL, 0}, &plan->key);
-    plan->key.route = route->index;
+    plan->key.route = route->key_route;
+    plan->key.pushed = route->pushed;
 }

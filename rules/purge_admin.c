@@ -145,3 +145,33 @@ void cg_purge_of_user(const struct cg_ruleset *ruleset, struct cg_str user, stru
         cg_identity_of_value(ruleset, user, arena, &identity);
     cg_purge_add_user(&build, &identity);
 }
+
+void cg_purge_of_everything(struct cg_arena *arena, struct cg_purge_set *set)
+{
+    set->ban_count = 0;
+    cg_purge_set_ban(set, arena, (struct cg_str){NULL, 0}, (struct cg_str){NULL, 0});
+}
+
+static bool was_there(const struct cg_ruleset *before, const struct cg_route *route)
+{
+    const struct cg_route *like = cg_ruleset_route_like(before, route);
+    return like != NULL && like->cache == CG_CACHE_YES;
+}
+
+void cg_purge_of_changes(const struct cg_ruleset *before, const struct cg_ruleset *next,
+                         struct cg_arena *arena, struct cg_purge_set *set)
+{
+    enum { BANS_MAX = 16 }; /* every reader of an older entry compares it with each */
+    const struct cg_str nothing[CG_HOLES_MAX] = {{NULL, 0}};
+    for (size_t i = 0; i < next->route_count; i++) {
+        const struct cg_route *route = &next->routes[i];
+        if (route->cache != CG_CACHE_YES || was_there(before, route))
+            continue;
+        struct cg_str text = cg_shape_spell(route->pattern, nothing, arena);
+        if (set->ban_count == BANS_MAX || text.length > CG_BAN_TEXT_MAX) {
+            cg_purge_of_everything(arena, set);
+            return;
+        }
+        cg_purge_set_ban(set, arena, text, (struct cg_str){NULL, 0});
+    }
+}

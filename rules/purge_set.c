@@ -64,16 +64,58 @@ void cg_purge_set_ban(struct cg_purge_set *set, struct cg_arena *arena, struct c
     set->bans[set->ban_count++] = (struct cg_ban){pattern, user};
 }
 
-void cg_purge_set_note_shape(struct cg_purge_set *set, struct cg_arena *arena,
-                             const struct cg_pattern *pattern)
+static void add_counter(struct cg_purge_set *set, struct cg_arena *arena,
+                        const struct cg_instance *counter)
+{
+    for (size_t i = 0; i < set->counter_count; i++)
+        if (cg_instance_eq(&set->counters[i], counter))
+            return;
+    if (is_full(set->counter_count))
+        set->counters = grow(arena, set->counters, set->counter_count, sizeof *set->counters);
+    set->counters[set->counter_count++] = *counter;
+}
+
+static void note_shape(struct cg_purge_set *set, struct cg_arena *arena, struct cg_str text)
 {
     size_t count = set->shape_count;
     for (size_t i = 0; i < count; i++)
-        if (cg_str_eq(set->shapes[i], pattern->text))
+        if (cg_str_eq(set->shapes[i], text))
             return;
     if (is_full(count))
         set->shapes = grow(arena, set->shapes, count, sizeof *set->shapes);
-    set->shapes[set->shape_count++] = pattern->text;
+    set->shapes[set->shape_count++] = text;
+}
+
+void cg_purge_set_note_shape(struct cg_purge_set *set, struct cg_arena *arena,
+                             const struct cg_pattern *pattern)
+{
+    note_shape(set, arena, pattern->text);
+}
+
+void cg_purge_set_join(struct cg_purge_set *set, const struct cg_purge_set *more,
+                       struct cg_arena *arena)
+{
+    bool named = more->names != NULL;
+    if (set->instance_count + set->counter_count + set->ban_count + set->shape_count == 0) {
+        *set = *more;
+        return;
+    }
+    for (unsigned i = CG_PURGE_CAUSE_COUNT; i > 0; i--)
+        if (more->causes[i - 1] > 0)
+            set->cause = (enum cg_purge_cause)(i - 1);
+    if (set->widened < more->widened) { /* mostly they widen the same */
+        set->widened = more->widened;
+        set->widened_detail = more->widened_detail;
+    }
+    for (size_t i = 0; i < more->instance_count; i++)
+        cg_purge_set_add(set, arena, &more->instances[i],
+                         named ? more->names[i] : (struct cg_str){NULL, 0}, named);
+    for (size_t i = 0; i < more->counter_count; i++)
+        add_counter(set, arena, &more->counters[i]);
+    for (size_t i = 0; i < more->ban_count; i++)
+        cg_purge_set_ban(set, arena, more->bans[i].pattern, more->bans[i].user);
+    for (size_t i = 0; i < more->shape_count; i++)
+        note_shape(set, arena, more->shapes[i]);
 }
 
 /*
@@ -102,18 +144,6 @@ void cg_purge_add_path(struct cg_purge_build *build, unsigned upstream, const st
     }
 }
 
-static void add_counter(struct cg_purge_build *build, const struct cg_instance *counter)
-{
-    struct cg_purge_set *set = build->set;
-    for (size_t i = 0; i < set->counter_count; i++)
-        if (cg_instance_eq(&set->counters[i], counter))
-            return;
-    if (is_full(set->counter_count))
-        set->counters =
-            grow(build->arena, set->counters, set->counter_count, sizeof *set->counters);
-    set->counters[set->counter_count++] = *counter;
-}
-
 void cg_purge_add_tag(struct cg_purge_build *build, unsigned upstream, struct cg_str tag)
 {
     struct cg_instance instance;
@@ -122,7 +152,7 @@ void cg_purge_add_tag(struct cg_purge_build *build, unsigned upstream, struct cg
         name = cg_arena_printf(build->arena, "tag %.*s", CG_STR_ARG(tag));
     for (const struct cg_ruleset *rules = build->ruleset; rules != NULL; rules = rules->previous) {
         cg_instance_of_group_counter(rules, upstream, build->arena, &instance);
-        add_counter(build, &instance);
+        add_counter(build->set, build->arena, &instance);
         cg_instance_of_group(rules, upstream, tag, build->arena, &instance);
         add_named(build, rules, &instance, name);
     }

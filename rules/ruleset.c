@@ -106,6 +106,8 @@ struct cg_ruleset *cg_ruleset_compile(const struct cg_rule_source *sources, size
         read_routes(&build, sources[i].root);
     if (problems->error_count == errors_before)
         cg_build_reach(&build);
+    if (problems->error_count == errors_before)
+        cg_build_digests(&build);
     if (options->secret_previous != NULL)
         add_previous(ruleset, options->secret_previous);
     return problems->error_count == errors_before ? ruleset : cg_ruleset_destroy(ruleset);

@@ -97,5 +97,9 @@ void cg_build_invalidate(struct cg_build *build, const struct cg_node *node,
                          struct cg_route *route);
 /* Audiences, shapes of routes, lifetime, warnings. Only where nothing was wrong so far. */
 void cg_build_reach(struct cg_build *build);
+/* Whether a request of that route may purge: an unsafe method, or a list. */
+bool cg_build_may_purge(const struct cg_route *route);
+/* ruleset_digest.c: when nothing else changes any more. */
+void cg_build_digests(struct cg_build *build);
 
 #endif

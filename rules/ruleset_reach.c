@@ -18,6 +18,11 @@ static bool sees_writes(const struct cg_route *route)
     return route->method_count == 0;
 }
 
+bool cg_build_may_purge(const struct cg_route *route)
+{
+    return route->invalidate == CG_INVALIDATE_LIST || sees_writes(route);
+}
+
 /* ---- audiences ---- */
 
 /* A token is another text after each login: what was stored under the last one is still shown. */

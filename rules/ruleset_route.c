@@ -207,7 +207,7 @@ void cg_build_route(struct cg_build *build, const struct cg_node *node,
     struct cg_draft draft = *defaults;
     struct cg_route *route = &draft.route;
     route->where = node;
-    route->index = (unsigned)ruleset->route_count;
+    route->index = route->key_route = (unsigned)ruleset->route_count;
     draft.own_ttl = cg_node_get(node, "ttl");
     const struct cg_node *match = cg_node_get(node, "match");
     const struct cg_node *host = cg_node_get(node, "host");
@@ -221,6 +221,9 @@ void cg_build_route(struct cg_build *build, const struct cg_node *node,
         read_host(build, host, route);
     settle_name(build, cg_node_get(node, "name"), route);
     cg_build_options(build, node, &draft);
+    if (route->upstream < build->options->upstream_count)
+        route->upstream_name = cg_arena_copy(
+            build->arena, cg_str_from(build->options->upstream_names[route->upstream]));
     if (override != NULL)
         cg_build_overrides(build, override, route);
     if (invalidate != NULL)

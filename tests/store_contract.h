@@ -92,7 +92,7 @@ static void on_done(void *owner, enum cg_store_result result)
 
 static struct cg_key key_of(uint8_t name)
 {
-    struct cg_key key = {0};
+    struct cg_key key = {.pushed = true}; /* counts where the store watches at all */
     key.id[0] = name;
     return key;
 }

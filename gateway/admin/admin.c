@@ -32,9 +32,14 @@ struct cg_admin *cg_admin_start(const struct cg_admin_world *world, char **ret_e
     struct cg_admin *admin = calloc(1, sizeof *admin);
     CG_ASSERT(admin != NULL);
     admin->world = *world;
+    CG_ASSERT(pthread_mutex_init(&admin->lock, NULL) == 0);
+    admin->generation = cg_generation_ref(world->generation);
+    admin->next_generation = cg_generation_ref(world->generation);
+    admin->settings = world->generation->settings;
     admin->listener = cg_admin_listen(&world->settings->admin, world->settings->handover,
                                       &admin->address, ret_error);
     if (admin->listener < 0) {
+        cg_admin_forget_generations(admin);
         free(admin);
         return NULL;
     }
@@ -67,6 +72,8 @@ struct cg_admin *cg_admin_stop(struct cg_admin *admin)
     CG_ASSERT(write(admin->wake, &one, sizeof one) == (ssize_t)sizeof one);
     pthread_join(admin->thread, NULL);
     close(admin->wake);
+    cg_admin_forget_generations(admin);
+    pthread_mutex_destroy(&admin->lock);
     free(admin->address);
     free(admin);
     return NULL;
@@ -77,7 +84,8 @@ struct cg_admin *cg_admin_stop(struct cg_admin *admin)
 static void on_wake(h2o_socket_t *socket, const char *error)
 {
     (void)error;
-    h2o_buffer_consume(&socket->input, socket->input->size); /* it only had to end the wait */
+    h2o_buffer_consume(&socket->input, socket->input->size);
+    cg_admin_reloads_answer(socket->data);
 }
 
 static void on_sample_due(void *owner)
@@ -166,6 +174,7 @@ static void *run(void *argument)
     h2o_socket_t *wake = h2o_evloop_socket_create(admin->context.loop, wake_copy, 0);
     listener->data = admin;
     h2o_socket_read_start(listener, on_accept);
+    wake->data = admin;
     h2o_socket_read_start(wake, on_wake);
     while (!atomic_load(&admin->stopping))
         turn(admin, 1000);

@@ -163,7 +163,7 @@ void cg_admin_purges(const struct cg_admin_call *call)
 
 void cg_admin_groups(const struct cg_admin_call *call)
 {
-    const struct cg_ruleset *ruleset = call->admin->world.settings->ruleset;
+    const struct cg_ruleset *ruleset = call->admin->settings->ruleset;
     json_t *object = json_object(), *groups = json_array();
     for (size_t i = 0; i < ruleset->group_count; i++) {
         const struct cg_group *group = &ruleset->groups[i];

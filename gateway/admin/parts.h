@@ -34,6 +34,13 @@ struct cg_admin {
     atomic_bool ready;
     atomic_bool stopping;
     pthread_t thread;
+    pthread_mutex_t lock;
+    /* Under the lock: references, what the next request obeys. */
+    struct cg_generation *next_generation, *next_other;
+    struct cg_admin_reload *reloads; /* under the lock too: asked for, not answered yet */
+    /* Of the thread: what this request obeys. */
+    struct cg_generation *generation, *other;
+    const struct cg_settings *settings; /* the generation's */
 
     h2o_globalconf_t config;
     h2o_context_t context;
@@ -105,15 +112,26 @@ void cg_admin_purge_group(const struct cg_admin_call *call);
 void cg_admin_purge(const struct cg_admin_call *call);
 void cg_admin_refresh(const struct cg_admin_call *call);
 
+/* ---- reload.c ---- */
+
+void cg_admin_reload(const struct cg_admin_call *call);
+/* Answers those whose attempt has ended; on the admin thread, when it was woken. */
+void cg_admin_reloads_answer(struct cg_admin *admin);
+/* Before a request: what it obeys. */
+void cg_admin_follow(struct cg_admin *admin);
+/* At the end of the thread. */
+void cg_admin_forget_generations(struct cg_admin *admin);
+
 /* ---- purge_body.c ---- */
 
 /*
- * The body of POST /cache/purge → what it purges, added to `set`. NULL, or the answer's error
+ * The body of POST /cache/purge → what it purges, added to `set`; by the other rules too, where
+ * there are any (NULL), as far as they know the names. NULL, or the answer's error
  * (texts in the arena), with the remedy in *ret_remedy.
  */
-const char *cg_admin_purge_read(const struct cg_ruleset *ruleset, struct cg_str body,
-                                struct cg_arena *arena, struct cg_purge_set *set,
-                                const char **ret_remedy);
+const char *cg_admin_purge_read(const struct cg_ruleset *ruleset, const struct cg_ruleset *other,
+                                struct cg_str body, struct cg_arena *arena,
+                                struct cg_purge_set *set, const char **ret_remedy);
 /* The remedy for a group that does not exist. */
 const char *cg_admin_group_remedy(const struct cg_ruleset *ruleset, struct cg_str name,
                                   struct cg_arena *arena);

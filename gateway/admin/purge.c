@@ -196,6 +196,8 @@ static void start(struct operation *operation, bool flush)
 {
     struct cg_store *store = operation->admin->store;
     const struct cg_purge_set *set = &operation->set;
+    for (size_t i = 0; i < set->shape_count; i++) /* the rules may be gone before the answer */
+        set->shapes[i] = cg_arena_copy(&operation->arena, set->shapes[i]);
     operation->tie =
         h2o_mem_alloc_shared(&operation->request->pool, sizeof *operation->tie, on_request_end);
     operation->tie->operation = operation;
@@ -219,14 +221,28 @@ void cg_admin_flush(const struct cg_admin_call *call)
 void cg_admin_purge_user(const struct cg_admin_call *call)
 {
     struct operation *operation = begin(call);
-    cg_purge_of_user(call->admin->world.settings->ruleset, call->path->segments[2],
-                     &operation->arena, &operation->set);
+    cg_purge_of_user(call->admin->settings->ruleset, call->path->segments[2], &operation->arena,
+                     &operation->set);
+    if (call->admin->other != NULL)
+        cg_purge_of_user(call->admin->other->settings->ruleset, call->path->segments[2],
+                         &operation->arena, &operation->set);
     start(operation, false);
+}
+
+/* During an exchange of rules: what the other ones call so. */
+static void purge_other_group(const struct cg_admin_call *call, struct operation *operation,
+                              struct cg_str name)
+{
+    const struct cg_ruleset *other = call->admin->other->settings->ruleset;
+    const struct cg_group *group = cg_ruleset_group(other, name);
+    if (group != NULL && group->param_count == 1)
+        cg_purge_of_group(other, group, &call->path->segments[2], &operation->arena,
+                          &operation->set);
 }
 
 void cg_admin_purge_group(const struct cg_admin_call *call)
 {
-    const struct cg_ruleset *ruleset = call->admin->world.settings->ruleset;
+    const struct cg_ruleset *ruleset = call->admin->settings->ruleset;
     struct cg_str name = call->path->segments[1];
     const struct cg_group *group = cg_ruleset_group(ruleset, name);
     struct operation *operation = begin(call);
@@ -239,8 +255,15 @@ void cg_admin_purge_group(const struct cg_admin_call *call)
     } else {
         cg_purge_of_group(ruleset, group, &call->path->segments[2], &operation->arena,
                           &operation->set);
+        if (call->admin->other != NULL)
+            purge_other_group(call, operation, name);
         start(operation, false);
     }
+}
+
+static const struct cg_ruleset *other_rules(const struct cg_admin_call *call)
+{
+    return call->admin->other == NULL ? NULL : call->admin->other->settings->ruleset;
 }
 
 void cg_admin_purge(const struct cg_admin_call *call)
@@ -248,7 +271,7 @@ void cg_admin_purge(const struct cg_admin_call *call)
     struct operation *operation = begin(call);
     const char *remedy = "";
     struct cg_str body = cg_str_of(call->request->entity.base, call->request->entity.len);
-    const char *error = cg_admin_purge_read(call->admin->world.settings->ruleset, body,
+    const char *error = cg_admin_purge_read(call->admin->settings->ruleset, other_rules(call), body,
                                             &operation->arena, &operation->set, &remedy);
     if (error != NULL)
         refuse(operation, 400, error, remedy);
@@ -262,8 +285,8 @@ void cg_admin_refresh(const struct cg_admin_call *call)
     const char *remedy = "";
     struct cg_str body = cg_str_of(call->request->entity.base, call->request->entity.len);
     const char *error =
-        cg_admin_refresh_read(call->admin->world.settings->ruleset, body, &operation->arena,
-                              &operation->set, &operation->refresh, &remedy);
+        cg_admin_refresh_read(call->admin->settings->ruleset, other_rules(call), body,
+                              &operation->arena, &operation->set, &operation->refresh, &remedy);
     operation->refreshes = true;
     if (error != NULL)
         refuse(operation, 400, error, remedy);

@@ -8,6 +8,7 @@
 
 struct reading {
     const struct cg_ruleset *ruleset;
+    const struct cg_ruleset *other; /* during an exchange; else NULL */
     struct cg_arena *arena;
     struct cg_purge_set *set;
     const char *error; /* NULL while all is well */
@@ -51,7 +52,8 @@ static bool read_pattern(struct reading *reading, const json_t *json)
     if (!read_value(reading, json, "an element of `patterns`", &text))
         return false;
     if (cg_purge_of_pattern(reading->ruleset, text, reading->arena, &problems, reading->set))
-        return true;
+        return reading->other == NULL ||
+               cg_purge_of_pattern(reading->other, text, reading->arena, &problems, reading->set);
     struct cg_str why = problems.count > 0 ? problems.items[0].message : CG_STR("it is no pattern");
     return fail(reading,
                 cg_arena_printf(reading->arena, "pattern `%.*s`: %.*s", CG_STR_SHOWN(text),
@@ -65,6 +67,8 @@ static bool read_user(struct reading *reading, const json_t *json)
     if (!read_value(reading, json, "an element of `users`", &user))
         return false;
     cg_purge_of_user(reading->ruleset, user, reading->arena, reading->set);
+    if (reading->other != NULL)
+        cg_purge_of_user(reading->other, user, reading->arena, reading->set);
     return true;
 }
 
@@ -80,6 +84,8 @@ static bool read_tag(struct reading *reading, const json_t *json)
         return fail(reading, CG_STR("no rule knows the groups that answers name"),
                     "say `groups: keep` or `groups: remove` in the rules");
     cg_purge_of_tag(reading->ruleset, tag, reading->arena, reading->set);
+    if (reading->other != NULL)
+        cg_purge_of_tag(reading->other, tag, reading->arena, reading->set);
     return true;
 }
 
@@ -93,6 +99,22 @@ static const char *list_params(const struct reading *reading, const struct cg_gr
     const char *copy = cg_arena_copy(reading->arena, cg_buf_str(&text)).bytes;
     cg_buf_fini(&text);
     return group->param_count == 0 ? "it has no placeholders" : copy;
+}
+
+/* What the other rules call so, where it has the same placeholders. */
+static void read_other_group(struct reading *reading, const json_t *json, struct cg_str name)
+{
+    const struct cg_group *group = cg_ruleset_group(reading->other, name);
+    if (group == NULL || json_object_size(json) != group->param_count + 1)
+        return;
+    struct cg_str *values = CG_ARENA_ARRAY(reading->arena, struct cg_str, group->param_count + 1);
+    for (size_t i = 0; i < group->param_count; i++) {
+        const char *param = cg_arena_copy(reading->arena, group->params[i]).bytes;
+        const json_t *value = json_object_get(json, param);
+        if (value == NULL || !read_value(reading, value, param, &values[i]))
+            return;
+    }
+    cg_purge_of_group(reading->other, group, values, reading->arena, reading->set);
 }
 
 static bool read_group(struct reading *reading, const json_t *json)
@@ -125,6 +147,8 @@ static bool read_group(struct reading *reading, const json_t *json)
                                     CG_STR_SHOWN(name)),
                     list_params(reading, group));
     cg_purge_of_group(reading->ruleset, group, values, reading->arena, reading->set);
+    if (reading->other != NULL)
+        read_other_group(reading, json, name);
     return true;
 }
 
@@ -166,11 +190,12 @@ static bool read_names(struct reading *reading, json_t *body)
     return true;
 }
 
-const char *cg_admin_purge_read(const struct cg_ruleset *ruleset, struct cg_str body,
-                                struct cg_arena *arena, struct cg_purge_set *set,
-                                const char **ret_remedy)
+const char *cg_admin_purge_read(const struct cg_ruleset *ruleset, const struct cg_ruleset *other,
+                                struct cg_str body, struct cg_arena *arena,
+                                struct cg_purge_set *set, const char **ret_remedy)
 {
-    struct reading reading = {.ruleset = ruleset, .arena = arena, .set = set, .remedy = ""};
+    struct reading reading = {
+        .ruleset = ruleset, .other = other, .arena = arena, .set = set, .remedy = ""};
     json_t *json =
         json_loadb(body.bytes == NULL ? "" : body.bytes, body.length, JSON_REJECT_DUPLICATES, NULL);
     if (!json_is_object(json))

@@ -21,10 +21,11 @@ struct cg_refresh {
     size_t left;                 /* URLs that are not stored for who asks with these fields */
 };
 
-/* What is purged is added to `set`. NULL, or the answer's error (texts in the arena), with the
- * remedy in *ret_remedy; *ret_refresh is then empty. */
-const char *cg_admin_refresh_read(const struct cg_ruleset *ruleset, struct cg_str body,
-                                  struct cg_arena *arena, struct cg_purge_set *set,
-                                  struct cg_refresh *ret_refresh, const char **ret_remedy);
+/* What is purged is added to `set`, by the other rules too (or NULL). NULL, or the answer's error
+ * (texts in the arena), with the remedy in *ret_remedy; *ret_refresh is then empty. */
+const char *cg_admin_refresh_read(const struct cg_ruleset *ruleset, const struct cg_ruleset *other,
+                                  struct cg_str body, struct cg_arena *arena,
+                                  struct cg_purge_set *set, struct cg_refresh *ret_refresh,
+                                  const char **ret_remedy);
 
 #endif

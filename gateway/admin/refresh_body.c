@@ -6,7 +6,8 @@
 
 struct reading {
     const struct cg_ruleset *ruleset;
-    struct cg_arena *arena; /* of the purge */
+    const struct cg_ruleset *other; /* during an exchange; else NULL */
+    struct cg_arena *arena;         /* of the purge */
     struct cg_purge_set *set;
     struct cg_refresh *refresh;
     struct cg_fields fields; /* in the order's arena */
@@ -90,6 +91,8 @@ static bool read_url(struct reading *reading, const json_t *json)
                                     CG_STR_SHOWN(text), cg_reason_word(plan.reason)),
                     "percent-encode what is not a letter or digit");
     cg_purge_of_path(reading->ruleset, &plan.path, reading->arena, reading->set);
+    if (reading->other != NULL)
+        cg_purge_of_path(reading->other, &plan.path, reading->arena, reading->set);
     bool is_a_users = plan.route != NULL && plan.route->scope_user;
     if (plan.kind == CG_PLAN_LOOKUP && (plan.identity.present || !is_a_users))
         refresh->order->wishes[refresh->order->count++] = wish;
@@ -128,18 +131,23 @@ static bool read_purge(struct reading *reading, json_t *body)
     if (has_urls && json_object_size(body) == 0)
         return true;
     char *rest = json_dumps(body, JSON_COMPACT);
-    reading->error = cg_admin_purge_read(reading->ruleset, cg_str_from(rest), reading->arena,
-                                         reading->set, &reading->remedy);
+    reading->error = cg_admin_purge_read(reading->ruleset, reading->other, cg_str_from(rest),
+                                         reading->arena, reading->set, &reading->remedy);
     free(rest);
     return reading->error == NULL;
 }
 
-const char *cg_admin_refresh_read(const struct cg_ruleset *ruleset, struct cg_str body,
-                                  struct cg_arena *arena, struct cg_purge_set *set,
-                                  struct cg_refresh *ret_refresh, const char **ret_remedy)
+const char *cg_admin_refresh_read(const struct cg_ruleset *ruleset, const struct cg_ruleset *other,
+                                  struct cg_str body, struct cg_arena *arena,
+                                  struct cg_purge_set *set, struct cg_refresh *ret_refresh,
+                                  const char **ret_remedy)
 {
-    struct reading reading = {
-        .ruleset = ruleset, .arena = arena, .set = set, .refresh = ret_refresh, .remedy = ""};
+    struct reading reading = {.ruleset = ruleset,
+                              .other = other,
+                              .arena = arena,
+                              .set = set,
+                              .refresh = ret_refresh,
+                              .remedy = ""};
     json_t *json =
         json_loadb(body.bytes == NULL ? "" : body.bytes, body.length, JSON_REJECT_DUPLICATES, NULL);
     *ret_refresh = (struct cg_refresh){.order = cg_warm_order_create(CG_WARM_ORDER_MAX)};

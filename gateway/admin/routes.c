@@ -69,6 +69,12 @@ static const struct endpoint endpoints[] = {
      true,
      cg_admin_purge_group,
      "all patterns of a group of the rules"},
+    {"POST",
+     "/reload",
+     {"reload"},
+     true,
+     cg_admin_reload,
+     "reads rules, secrets and certificates again"},
     {"GET", "/metrics", {"metrics"}, false, cg_admin_metrics, "for Prometheus"},
     {"GET", "/livez", {"livez"}, false, cg_admin_livez, "whether all threads are turning"},
     {"GET", "/readyz", {"readyz"}, false, cg_admin_readyz, "whether traffic is wanted"},
@@ -131,7 +137,7 @@ static void refuse_method(const struct cg_admin_call *call, const struct endpoin
 
 static void refuse_token(const struct cg_admin_call *call)
 {
-    bool configured = !cg_str_empty(call->admin->world.settings->admin_token);
+    bool configured = !cg_str_empty(call->admin->settings->admin_token);
     h2o_add_header(&call->request->pool, &call->request->res.headers, H2O_TOKEN_WWW_AUTHENTICATE,
                    NULL, H2O_STRLIT("Bearer"));
     if (configured)
@@ -164,7 +170,7 @@ static bool may_purge(const struct cg_admin_call *call)
     struct cg_str text = cg_str_of(value.base, value.len);
     return cg_str_eq_ci(cg_str_sub(text, 0, scheme.length), scheme) &&
            is_token(cg_str_trim(cg_str_skip(text, scheme.length)),
-                    call->admin->world.settings->admin_token);
+                    call->admin->settings->admin_token);
 }
 
 /* ---- finding the endpoint ---- */
@@ -203,6 +209,7 @@ int cg_admin_on_request(h2o_handler_t *handler, h2o_req_t *request)
     struct cg_str target = cg_str_of(request->input.path.base, request->input.path.len);
     struct cg_admin_call call = {own->admin, request, &path, &query, &arena};
     cg_arena_init(&arena, CG_ADMIN_ARENA_BYTES);
+    cg_admin_follow(own->admin);
     if (cg_path_parse(target, &arena, &path, &query) != CG_PATH_OK)
         cg_admin_answer_error(request, 400, CG_STR("the path cannot be understood"),
                               CG_STR("percent-encode what is not a letter or digit"));

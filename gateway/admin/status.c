@@ -27,7 +27,7 @@ static void set_counts(json_t *object, const struct cg_admin *admin,
     struct cg_book *book = admin->world.book;
     uint64_t hits = cg_book_sum(book, CG_METRIC_HITS);
     uint64_t misses = cg_book_sum(book, CG_METRIC_MISSES);
-    json_object_set_new(object, "enabled", json_boolean(admin->world.settings->cache_enabled));
+    json_object_set_new(object, "enabled", json_boolean(admin->settings->cache_enabled));
     set_count(object, "hits", hits);
     set_count(object, "misses", misses);
     set_count(object, "sets", cg_book_sum(book, CG_METRIC_SETS));
@@ -60,7 +60,7 @@ static json_t *describe_fleet(const struct cg_store_fleet *fleet)
 
 static json_t *list_routes(const struct cg_admin *admin, const struct cg_store_fleet *fleet)
 {
-    const struct cg_ruleset *ruleset = admin->world.settings->ruleset;
+    const struct cg_ruleset *ruleset = admin->settings->ruleset;
     struct cg_book *book = admin->world.book;
     json_t *routes = json_array();
     for (size_t i = 0; i < ruleset->route_count; i++) {
@@ -74,8 +74,8 @@ static json_t *list_routes(const struct cg_admin *admin, const struct cg_store_f
         set_count(object, "misses", misses);
         set_count(object, "sets", cg_book_sum_route(book, slot, CG_ROUTE_SETS));
         json_object_set_new(object, "hit_rate", hit_rate(hits, misses));
-        if (fleet != NULL && i < fleet->route_count)
-            set_count(object, "keys", fleet->route_keys[i]);
+        if (fleet != NULL && route->key_route < fleet->route_count)
+            set_count(object, "keys", fleet->route_keys[route->key_route]);
         json_array_append_new(routes, object);
     }
     return routes;
@@ -213,11 +213,15 @@ static const char *readiness(const struct cg_admin *admin)
 
 static json_t *describe_configuration(const struct cg_admin *admin)
 {
-    struct cg_config_state config = cg_book_config(admin->world.book);
+    struct cg_admin_reload_status status = {.successful = true};
     json_t *object = json_object();
-    set_count(object, "generation", config.generation);
-    json_object_set_new(object, "last_reload", json_string(config.successful ? "ok" : "refused"));
-    set_count(object, "since", (uint64_t)(config.changed_ms / 1000));
+    admin->world.reload_status(admin->world.owner, &status);
+    set_count(object, "generation", admin->generation->number);
+    json_object_set_new(object, "last_reload", json_string(status.successful ? "ok" : "refused"));
+    if (!status.successful)
+        json_object_set_new(object, "error", cg_admin_json_name(cg_str_from(status.error)));
+    set_count(object, "since", (uint64_t)(status.since_ms / 1000));
+    set_count(object, "alive", status.alive);
     return object;
 }
 

@@ -25,6 +25,7 @@ struct cg_settings *cg_settings_load(const struct cg_settings_source *source,
         .folder = "",
     };
     if (source->file != NULL) {
+        (void)cg_settings_note_file(&build, source->file);
         build.root = cg_tree_read_file(source->file, source->variable, source->variable_owner,
                                        arena, problems);
         build.folder = folder_of(source->file, arena);
@@ -42,6 +43,7 @@ struct cg_settings *cg_settings_load(const struct cg_settings_source *source,
     cg_settings_read_warm(&build);
     cg_settings_read_log(&build);
     cg_settings_check_whole(&build);
+    cg_settings_keep_running(&build);
     if (!source->without_rules)
         cg_settings_read_rules(&build);
     return problems->error_count == 0 ? build.settings : cg_settings_free(build.settings);

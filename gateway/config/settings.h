@@ -146,6 +146,12 @@ struct cg_settings {
     bool handover;              /* another process may listen on the same addresses */
     char *via;                  /* our pseudonym in Via and Cache-Status: "cachegate" */
     struct cg_ruleset *ruleset; /* owned; never NULL unless it was not asked for */
+    char *reload_watch;         /* on, poll, off */
+    uint32_t reload_debounce_ms, reload_poll_ms;
+    /* What they were read from, globs of rules as they are; and what is read again with them. */
+    const char **files;
+    uint64_t *file_signatures; /* as they were before they were read */
+    size_t file_count;
 };
 
 struct cg_settings *cg_settings_free(struct cg_settings *settings);

@@ -65,6 +65,11 @@ void cg_settings_read_upstreams(const struct cg_settings_build *build);
 void cg_settings_read_secrets(const struct cg_settings_build *build);
 void cg_settings_read_rules(const struct cg_settings_build *build);
 
+/* ---- settings_running.c: changes of what runs ---- */
+void cg_settings_keep_running(const struct cg_settings_build *build);
+/* They depend on that file, which is about to be read. False: on too many. */
+bool cg_settings_note_file(const struct cg_settings_build *build, const char *name);
+
 /* ---- settings_check.c: what only shows when all is known ---- */
 void cg_settings_check_whole(const struct cg_settings_build *build);
 

@@ -30,6 +30,10 @@ static void check_tls(const struct cg_settings_build *build)
     bool wanted = false;
     for (size_t i = 0; i < settings->listener_count; i++)
         wanted = wanted || settings->listeners[i].tls;
+    const char *const files[] = {settings->tls.certificate_file, settings->tls.key_file};
+    for (size_t i = 0; i < 2; i++)
+        if (files[i] != NULL)
+            (void)cg_settings_note_file(build, files[i]);
     check_readable(build, &certificate, settings->tls.certificate_file);
     check_readable(build, &key, settings->tls.key_file);
     if (!wanted) {

@@ -37,6 +37,7 @@ static void read_files(const struct cg_settings_build *build, const struct cg_no
                        struct cg_str text, const char *folder, struct rule_files *files)
 {
     const char *pattern = cg_option_file(text, folder, build->arena);
+    (void)cg_settings_note_file(build, pattern);
     if (strpbrk(pattern, "*?[") == NULL) {
         read_file(build, where, pattern, files);
         return;

@@ -14,6 +14,7 @@ static bool read_secret_file(const struct cg_settings_build *build, const struct
                              const char *name, struct cg_str *ret_secret)
 {
     char *bytes = cg_arena_alloc(build->arena, CG_SECRET_FILE_BYTES_MAX + 1);
+    (void)cg_settings_note_file(build, name);
     int file = open(name, O_RDONLY | O_CLOEXEC);
     ssize_t length = file < 0 ? -1 : read(file, bytes, CG_SECRET_FILE_BYTES_MAX + 1);
     int error = errno;
@@ -79,6 +80,10 @@ static void read_deployment_secret(const struct cg_settings_build *build)
     struct cg_str text;
     if (!read_secret(build, "secret", "secret_file", &where, &text)) {
         /* Nobody else shares the embedded store, so nobody else needs to know it. */
+        if (build->source->carried_secret != NULL) {
+            settings->secret = *build->source->carried_secret;
+            return;
+        }
         CG_ASSERT(RAND_bytes(settings->secret.bytes, sizeof settings->secret.bytes) == 1);
         return;
     }

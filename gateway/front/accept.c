@@ -82,8 +82,7 @@ static void start_protocol(struct cg_downstream *connection)
         return;
     }
     cg_downstream_enter(connection, CG_STAGE_TLS);
-    h2o_socket_ssl_handshake(connection->socket, connection->worker->server->tls, NULL,
-                             on_handshake);
+    h2o_socket_ssl_handshake(connection->socket, connection->worker->tls, NULL, on_handshake);
 }
 
 /* ---- PROXY line ---- */

@@ -18,6 +18,7 @@
 
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
+#include "gateway/config/generation.h"
 #include "gateway/front/fetches.h"
 #include "gateway/front/server.h"
 #include "gateway/request/request.h"
@@ -57,13 +58,34 @@ int cg_listener_take(struct cg_listener *listener, size_t thread, size_t address
 
 /* ---- server.c ---- */
 
+/* Taken by all threads, one after the other; each is over when all have taken it (exchange.c). */
+enum cg_exchange_step {
+    CG_EXCHANGE_FORGET,
+    CG_EXCHANGE_ANNOUNCE,
+    CG_EXCHANGE_PURGE,
+    CG_EXCHANGE_ADOPT,
+    CG_EXCHANGE_STEPS
+};
+
+struct cg_exchange {
+    struct cg_generation *next; /* a reference; NULL outside of an exchange */
+    SSL_CTX *tls;               /* owned; NULL: stays as it is */
+    const struct cg_ban *bans;  /* borrowed during the step */
+    size_t ban_count;
+    _Atomic int purged;      /* enum cg_store_result */
+    _Atomic unsigned wanted; /* how many steps were ordered; the step is that, modulo */
+    bool cancelled;          /* under the lock */
+};
+
 struct cg_server {
-    const struct cg_settings *settings; /* borrowed */
+    struct cg_generation *generation;   /* the first; a reference */
+    const struct cg_settings *settings; /* its */
     struct cg_server_hooks hooks;
     struct cg_book *book;           /* borrowed */
     h2o_globalconf_t configuration; /* shared by the workers, immutable once they run */
     bool configured;
     SSL_CTX *tls; /* owned; NULL without a TLS listener */
+    struct cg_exchange exchange;
     struct cg_listener *listeners;
     size_t listener_count;
     char *addresses; /* owned */
@@ -104,8 +126,10 @@ struct cg_worker {
     h2o_multithread_receiver_t receiver; /* only to wake the loop */
     struct cg_clock *clock;              /* owned */
     struct cg_machine machine;
+    SSL_CTX *tls;            /* owned reference: of connections to come */
+    unsigned exchange_begun; /* as cg_exchange.wanted */
+    _Atomic unsigned exchange_done;
     struct cg_access *access;    /* owned; NULL without an access log */
-    size_t *route_slots;         /* owned; the machine's */
     struct cg_warm_wish *wishes; /* owned; of the first thread */
     struct cg_warm *warm;        /* owned; of the first thread, where anything is warmed */
     struct cg_door *doors;       /* owned */
@@ -136,8 +160,19 @@ static inline struct cg_worker *cg_worker_of(h2o_context_t *context)
 bool cg_worker_start(struct cg_worker *worker, struct cg_server *server, size_t index);
 /* From any thread. */
 void cg_worker_order(struct cg_worker *worker, enum cg_orders orders);
+/* The loop turns once more; from any thread, under the server's lock. */
+void cg_worker_wake(struct cg_worker *worker);
 /* Logs that something was refused, at most once a second. */
 void cg_worker_log_refused(struct cg_worker *worker, const char *peer, const char *why);
+
+/* ---- exchange.c ---- */
+
+/* What that generation means to this worker. */
+struct cg_regime *cg_worker_regime(struct cg_worker *worker, struct cg_generation *generation);
+/* This thread's share of what the process may do; nobody is left without. */
+uint32_t cg_worker_share(const struct cg_worker *worker, uint32_t total);
+/* The step that was ordered, if it was not taken yet. */
+void cg_worker_exchange(struct cg_worker *worker);
 
 /* ---- access.c ---- */
 

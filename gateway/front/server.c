@@ -106,13 +106,14 @@ static void wait_for(struct cg_server *server, enum cg_progress progress, int64_
     pthread_mutex_unlock(&server->lock);
 }
 
-struct cg_server *cg_server_start(const struct cg_settings *settings,
+struct cg_server *cg_server_start(struct cg_generation *generation,
                                   const struct cg_server_hooks *hooks, struct cg_book *book,
                                   char **ret_error)
 {
     struct cg_server *server = calloc(1, sizeof(*server));
     CG_ASSERT(server != NULL);
-    server->settings = settings;
+    server->generation = cg_generation_ref(generation);
+    server->settings = generation->settings;
     server->hooks = *hooks;
     server->book = book;
     server->fetches = cg_fetches_create();
@@ -186,6 +187,9 @@ struct cg_server *cg_server_stop(struct cg_server *server, size_t *ret_cut)
         h2o_config_dispose(&server->configuration);
     cg_fetches_destroy(server->fetches);
     cg_tls_destroy(server->tls);
+    cg_tls_destroy(server->exchange.tls);
+    cg_generation_unref(server->exchange.next);
+    cg_generation_unref(server->generation);
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->lock);
     free(server->workers);

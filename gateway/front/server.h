@@ -9,6 +9,7 @@
 #define GATEWAY_FRONT_SERVER_H
 
 #include "gateway/base/metrics.h"
+#include "gateway/config/generation.h"
 #include "gateway/config/settings.h"
 #include "gateway/request/ports.h"
 
@@ -27,12 +28,31 @@ struct cg_server_hooks {
     void (*origin_close)(void *owner, struct cg_origin *origin);
 };
 
-/* Binds all listeners and starts the threads. NULL and a sentence in *ret_error (to be freed). */
-struct cg_server *cg_server_start(const struct cg_settings *settings,
+/* Binds all listeners and starts the threads. NULL and a sentence in *ret_error (to be freed). What
+ * cannot change at run time is taken from this generation until the end. */
+struct cg_server *cg_server_start(struct cg_generation *generation,
                                   const struct cg_server_hooks *hooks, struct cg_book *book,
                                   char **ret_error);
 /* Where it listens, ports resolved: "127.0.0.1:8080 unix:/run/x". Borrowed. */
 const char *cg_server_addresses(const struct cg_server *server);
+/*
+ * The four steps of an exchange, in this order (request.h); each returns when all threads have
+ * taken it. One at a time, from one thread that is none of the server's. False: it was cancelled,
+ * because the process ends; nothing else may then be asked but the end.
+ *
+ * Announce: writes cover both sets of rules from now on. Purge: what is open to be purged before
+ * anybody reads under the next one; *ret_purged (or NULL) says whether the store took it. Adopt:
+ * who comes now is served under the next one, and handshakes use `tls`, which is taken; NULL: as
+ * before. Forget: nobody comes under the one before any more.
+ */
+bool cg_server_announce(struct cg_server *server, struct cg_generation *next);
+bool cg_server_purge(struct cg_server *server, const struct cg_ban *bans, size_t count,
+                     bool *ret_purged);
+struct ssl_ctx_st;
+bool cg_server_adopt(struct cg_server *server, struct ssl_ctx_st *tls);
+bool cg_server_forget(struct cg_server *server);
+/* Any thread. */
+void cg_server_cancel_exchange(struct cg_server *server);
 /* Says goodbye (Connection: close, GOAWAY), ends idle connections, and accepts on. Any thread. */
 void cg_server_leave(struct cg_server *server);
 /* Clients' connections that are open. Any thread. */

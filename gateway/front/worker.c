@@ -4,10 +4,9 @@
 #include "gateway/front/front.h"
 
 #include "cachegate/assert.h"
-#include "cachegate/seal.h"
+#include "gateway/front/tls.h"
 #include "gateway/net/handover.h"
 #include "gateway/net/lookup.h"
-#include "gateway/request/record.h"
 #include "gateway/request/warm.h"
 
 #include <h2o/http1.h>
@@ -45,6 +44,12 @@ void cg_worker_order(struct cg_worker *worker, enum cg_orders orders)
     atomic_store(&worker->orders, (int)orders);
     /* Its queue exists from RUNS on, which cg_server_start waits for, and until ENDED. */
     h2o_multithread_send_message(&worker->receiver, NULL);
+}
+
+void cg_worker_wake(struct cg_worker *worker)
+{
+    if (worker->started && atomic_load(&worker->progress) < CG_PROGRESS_ENDED)
+        h2o_multithread_send_message(&worker->receiver, NULL);
 }
 
 void cg_worker_log_refused(struct cg_worker *worker, const char *peer, const char *why)
@@ -157,15 +162,6 @@ static void draw_random(void *bytes, size_t length)
     CG_ASSERT(RAND_bytes(bytes, (int)length) == 1);
 }
 
-/* This thread's share of what the process may do; nobody is left without. */
-static uint32_t share_of(const struct cg_worker *worker, uint32_t total)
-{
-    const struct cg_server *server = worker->server;
-    uint32_t index = (uint32_t)(worker - server->workers), threads = server->settings->threads;
-    uint32_t share = total / threads + (index < total % threads ? 1 : 0);
-    return share == 0 ? 1 : share;
-}
-
 static enum cg_unpurgeable unpurgeable_of(const char *word)
 {
     if (strcmp(word, "refuse") == 0)
@@ -184,34 +180,13 @@ static void open_machine(struct cg_worker *worker)
 {
     const struct cg_server *server = worker->server;
     const struct cg_settings *settings = server->settings;
-    const struct cg_limits *limits = &settings->limits;
     struct cg_machine *machine = &worker->machine;
-    worker->route_slots = cg_route_slots_create(server->book, settings->ruleset);
     *machine = (struct cg_machine){
-        .ruleset = settings->ruleset,
-        .limits = {.response_capture_max = limits->response_capture_max,
-                   .json_body_max = limits->json_body_max,
-                   .json_depth_max = limits->json_depth_max,
-                   .purge_instances_max = limits->purge_instances_max,
-                   .entry_bytes_max = settings->entry_bytes_max,
-                   .flight_buffer = limits->flight_buffer,
-                   .flight_waiters_max = limits->flight_waiters_max,
-                   .flight_wait_ms = limits->flight_wait_ms,
-                   .flight_takeovers_max = limits->flight_takeovers_max,
-                   .flight_claim_ms = limits->flight_claim_ms,
-                   .write_hold_ms = limits->write_hold_ms,
-                   .write_mark_ms = limits->write_mark_ms,
-                   .outage_fetches_max = share_of(worker, limits->outage_fetches_max),
-                   .outage_queue_max = limits->outage_queue_max,
-                   .outage_wait_ms = limits->outage_wait_ms},
+        .regime = cg_worker_regime(worker, server->generation),
         .unpurgeable = unpurgeable_of(settings->on_unpurgeable),
         .upstream_count = settings->upstream_count,
         .clock = worker->clock,
         .sheet = cg_book_sheet(server->book),
-        .route_slots = worker->route_slots,
-        .via = cg_str_from(settings->via),
-        .admin_token = settings->admin_token,
-        .shows_keys = settings->cache_status_key,
         .tracing = tracing_of(settings->tracing),
     };
     if (cg_access_is_wanted(settings)) {
@@ -219,8 +194,6 @@ static void open_machine(struct cg_worker *worker)
         machine->observe = cg_access_observe;
         machine->observer = worker->access;
     }
-    machine->sealer = cg_sealer_create(
-        &settings->secret, settings->secret_previous_given ? &settings->secret_previous : NULL);
     machine->random_bytes = draw_random;
     machine->store = server->hooks.store_open(server->hooks.owner, &worker->context, worker->clock);
     machine->origin =
@@ -229,7 +202,8 @@ static void open_machine(struct cg_worker *worker)
     cg_machine_init(machine);
     for (size_t i = 0; i < settings->upstream_count; i++)
         if (settings->upstreams[i].concurrency_max > 0)
-            cg_machine_cap(machine, i, share_of(worker, settings->upstreams[i].concurrency_max));
+            cg_machine_cap(machine, i,
+                           cg_worker_share(worker, settings->upstreams[i].concurrency_max));
 }
 
 static void on_warm(void *owner)
@@ -268,6 +242,9 @@ static void open_worker(struct cg_worker *worker)
     worker->accept =
         (h2o_accept_ctx_t){.ctx = &worker->context, .hosts = server->configuration.hosts};
     worker->clock = cg_clock_create();
+    worker->tls = server->tls;
+    if (worker->tls != NULL)
+        SSL_CTX_up_ref(worker->tls);
     open_machine(worker);
     open_warm(worker);
     size_t index = (size_t)(worker - server->workers), door = 0;
@@ -335,14 +312,13 @@ static void close_worker(struct cg_worker *worker)
     h2o_evloop_t *loop = worker->context.loop;
     cg_timer_disarm(worker->clock, &worker->tick);
     cg_machine_fini(&worker->machine);
-    free(worker->route_slots);
     hooks->origin_close(hooks->owner, worker->machine.origin);
     hooks->store_close(hooks->owner, worker->machine.store);
     worker->warm = cg_warm_destroy(worker->warm); /* to which the store could have answered */
     free(worker->wishes);
+    worker->tls = cg_tls_destroy(worker->tls);
     if (worker == worker->server->workers)
         cg_fetches_close(worker->server->fetches);
-    worker->machine.sealer = cg_sealer_destroy(worker->machine.sealer);
     worker->access = cg_access_destroy(worker->access);
     if (worker->date != NULL)
         h2o_mem_release_shared(worker->date);
@@ -414,6 +390,7 @@ static void serve(struct cg_worker *worker)
         if (worker->draining && is_empty(worker) &&
             atomic_load(&worker->progress) < CG_PROGRESS_DRAINED)
             set_progress(worker, CG_PROGRESS_DRAINED);
+        cg_worker_exchange(worker);
         turn(worker);
     }
 }

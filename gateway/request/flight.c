@@ -66,7 +66,7 @@ struct cg_flight *cg_flight_create(struct cg_request *founder, bool may_store, s
     }
     cg_arena_init(&flight->arena, CG_REQUEST_ARENA_MAX);
     /* A read of the upstream may overshoot both marks by what one socket read brings. */
-    cg_buf_init(&flight->body, keep_max + 2 * machine->limits.flight_buffer + (16u << 20));
+    cg_buf_init(&flight->body, keep_max + 2 * founder->regime->limits.flight_buffer + (16u << 20));
     machine->live++;
     return flight;
 }
@@ -183,7 +183,7 @@ static bool joinable(const struct cg_flight *flight, const struct cg_request *re
     if (flight->sharing != sharing ||
         !cg_str_eq(founder->plan.canonical, request->plan.canonical) ||
         !cg_str_eq(founder->variant, request->variant) ||
-        flight->waiter_count >= flight->machine->limits.flight_waiters_max)
+        flight->waiter_count >= flight->founder->regime->limits.flight_waiters_max)
         return false;
     if (sharing == CG_SHARING_UNSENT)
         return flight->step == CG_FLIGHT_queue;
@@ -322,7 +322,7 @@ void cg_flight_consumed(struct cg_flight *flight)
 {
     const struct cg_origin_port *port = flight->machine->origin->port;
     trim(flight);
-    size_t high = flight->machine->limits.flight_buffer;
+    size_t high = flight->founder->regime->limits.flight_buffer;
     if (flight->kept || flight->exchange == NULL)
         return;
     if (!flight->paused && flight->body.length > high) {

@@ -38,14 +38,13 @@ static void on_claim_timer(void *owner)
 
 void cg_flight_claims(struct cg_flight *flight)
 {
-    struct cg_machine *machine = flight->machine;
-    struct cg_store *store = machine->store;
+    struct cg_store *store = flight->machine->store;
     if (flight->store != store || store->port->claims == NULL ||
         !flight->founder->plan.route->coalesces)
         return;
     flight->claims = store->port->claims(store);
     memcpy(flight->claim.id, flight->founder->variant_key.id, CG_DIGEST_BYTES);
-    flight->claim.lives_ms = machine->limits.flight_claim_ms;
+    flight->claim.lives_ms = flight->founder->regime->limits.flight_claim_ms;
     flight->claim.on_wake = on_claim_wake;
     flight->claim.owner = flight;
     flight->claim.insists = flight->founder->looked_again;
@@ -55,7 +54,6 @@ void cg_flight_claims(struct cg_flight *flight)
 /* Of what it would fetch under; as good as the versions themselves to tell whether they differ. */
 static void write_digest(struct cg_flight *flight)
 {
-    const struct cg_machine *machine = flight->machine;
     size_t count = flight->founder->plan.watched_count;
     uint8_t bytes[CG_INSTANCES_MAX * CG_DIGEST_BYTES + sizeof(flight->epoch)];
     size_t length = 0;
@@ -68,7 +66,8 @@ static void write_digest(struct cg_flight *flight)
     length += sizeof(flight->epoch.generation);
     memcpy(bytes + length, &flight->epoch.counter, sizeof(flight->epoch.counter));
     length += sizeof(flight->epoch.counter);
-    cg_instance_of(&machine->ruleset->keys, cg_str_of((const char *)bytes, length), &digest);
+    cg_instance_of(&flight->founder->regime->ruleset->keys, cg_str_of((const char *)bytes, length),
+                   &digest);
     memcpy(flight->claim.digest, digest.id, CG_DIGEST_BYTES);
 }
 

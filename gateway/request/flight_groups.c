@@ -24,7 +24,7 @@ bool cg_flight_find_groups(struct cg_flight *flight)
     flight->groups = CG_ARENA_ARRAY(&flight->arena, struct cg_instance, names.count);
     flight->group_versions = CG_ARENA_ARRAY(&flight->arena, struct cg_version, names.count);
     for (size_t i = 0; i < names.count; i++)
-        cg_instance_of_group(flight->machine->ruleset, plan->upstream, names.names[i],
+        cg_instance_of_group(flight->founder->regime->ruleset, plan->upstream, names.names[i],
                              &flight->arena, &flight->groups[i]);
     flight->group_count = names.count;
     return true;

@@ -62,7 +62,8 @@ enum cg_step_result cg_flight_step_enter(struct cg_flight *flight)
     case CG_LANE_QUEUED:
         cg_count(machine->sheet,
                  flight->capped ? CG_METRIC_FETCHES_QUEUED : CG_METRIC_OUTAGE_QUEUED, 1);
-        cg_timer_arm(machine->clock, &flight->queue_timer, machine->limits.outage_wait_ms);
+        cg_timer_arm(machine->clock, &flight->queue_timer,
+                     flight->founder->regime->limits.outage_wait_ms);
         cg_flight_go(flight, CG_FLIGHT_queue);
         return CG_WAIT;
     case CG_LANE_OUTSIDE:
@@ -105,8 +106,8 @@ enum cg_step_result cg_flight_step_ask(struct cg_flight *flight)
     flight->sought = true;
     cg_flight_note_asked(flight);
     flight->asked_at_ms = cg_now_ms(machine->clock);
-    if (!cg_forward_fields(&founder->plan, facts, machine->via, cg_request_traceparent(founder),
-                           &founder->arena, &flight->forwarded)) {
+    if (!cg_forward_fields(&founder->plan, facts, founder->regime->via,
+                           cg_request_traceparent(founder), &founder->arena, &flight->forwarded)) {
         fail(flight, CG_ORIGIN_BAD_ANSWER, CG_STR("the request has too many fields to forward"));
         return CG_CONTINUE;
     }
@@ -218,7 +219,7 @@ enum cg_step_result cg_flight_step_refused(struct cg_flight *flight)
         mark_unshared(flight);
     if (flight->status != 401 && flight->status != 403)
         return CG_CONTINUE;
-    cg_purge_on_refusal(machine->ruleset, &founder->plan, flight->status, &founder->arena, &set);
+    cg_request_purge_on_refusal(founder, flight->status, &set);
     if (set.instance_count == 0)
         return CG_CONTINUE;
     cg_request_note_purge(machine, founder->plan.route, &set);
@@ -302,7 +303,7 @@ static struct cg_blob *seal(struct cg_flight *flight, struct cg_blob *encoded)
     struct cg_machine *machine = flight->machine;
     uint8_t salt[CG_SEAL_SALT_BYTES];
     machine->random_bytes(salt, sizeof(salt));
-    struct cg_blob *sealed = cg_seal_close(machine->sealer, cg_blob_str(encoded),
+    struct cg_blob *sealed = cg_seal_close(flight->founder->regime->sealer, cg_blob_str(encoded),
                                            cg_request_owner(flight->founder), salt);
     cg_blob_unref(encoded);
     return sealed;
@@ -412,9 +413,9 @@ void cg_flight_put_in_store(struct cg_flight *flight)
         marker.fields.count = 0;
         marker.body = CG_STR("");
         fill(flight, key, &marker, after_ms, on_marker_filled);
-        cg_key_of(&flight->machine->ruleset->keys, plan->canonical, flight->signature,
+        flight->variant_key = plan->key;
+        cg_key_of(&flight->founder->regime->ruleset->keys, plan->canonical, flight->signature,
                   &flight->variant_key);
-        flight->variant_key.route = plan->key.route;
         key = &flight->variant_key;
     }
     fill(flight, key, &entry, after_ms, on_filled);

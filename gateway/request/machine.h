@@ -126,6 +126,7 @@ struct cg_request {
     unsigned magic;
     unsigned references;
     struct cg_machine *machine; /* borrowed: outlives every request */
+    struct cg_regime *regime;   /* a counted reference */
     enum cg_request_step step;
     bool running, woken, finished;
     unsigned pending; /* store answers awaited */
@@ -176,8 +177,11 @@ struct cg_request {
     /* Writes. */
     bool is_write; /* goes on when its client leaves */
     bool marked, early_done, settled;
-    struct cg_writer writer;    /* in whose name it is marked */
-    struct cg_writer holder;    /* … and held after an unknown outcome */
+    struct cg_writer writer;                        /* in whose name it is marked */
+    struct cg_writer holder;                        /* … and held after an unknown outcome */
+    struct cg_request *next_write, *previous_write; /* in machine->writes */
+    bool listed_write;
+    bool extends;               /* has more to mark, because rules were announced */
     struct cg_purge_set intent; /* what was marked */
     struct cg_purge_set after;  /* what is purged */
     enum cg_store_result counter_result;
@@ -336,6 +340,25 @@ void cg_request_release(struct cg_request *request);
 /* A renewal of the marks, when it is due. True when it was sent. */
 bool cg_request_renew_marks(struct cg_request *request);
 void cg_request_complain(struct cg_request *request, const char *event, const char *sentence);
+
+/* ---- request_rules.c: what a request does under several sets of rules ---- */
+/* What the write is to mark, by all rules that matter, into `intent`. */
+void cg_request_intend(struct cg_request *request);
+/* What it purges, by all of them, into `after`. */
+void cg_request_decide(struct cg_request *request, const struct cg_write_answer *answer);
+/* What an answer that refuses the client purges (CONSISTENCY row 24). */
+void cg_request_purge_on_refusal(struct cg_request *request, unsigned status,
+                                 struct cg_purge_set *ret_set);
+/* What PURGE purges, into `intent`. */
+void cg_request_intend_path(struct cg_request *request);
+/* From its marks on, and until it is known what it purges; idempotent. */
+void cg_request_list_write(struct cg_request *request);
+void cg_request_unlist_write(struct cg_request *request);
+void cg_regime_unref(struct cg_regime *regime);
+/* What was to be marked because of an announcement is, or could not be. */
+void cg_request_extended(struct cg_request *request);
+/* request_write.c: marks what `intent` has now, beside whatever the write waits for. */
+void cg_request_mark_more(struct cg_request *request);
 
 /* ---- request_unpurged.c: writes that the store could not be told of ---- */
 /* Whether this write is not to be forwarded, after its marks were tried. */

@@ -38,7 +38,7 @@ size_t *cg_route_slots_create(struct cg_book *book, const struct cg_ruleset *rul
 size_t cg_request_slot(const struct cg_request *request)
 {
     const struct cg_route *route = request->plan.route;
-    return route == NULL ? CG_ROUTE_SLOT_NONE : request->machine->route_slots[route->index];
+    return route == NULL ? CG_ROUTE_SLOT_NONE : request->regime->route_slots[route->index];
 }
 
 /* ---- purges ---- */

@@ -53,7 +53,7 @@ static void end(struct cg_request *request, struct cg_str bytes)
 static struct cg_str key_of(struct cg_request *request)
 {
     static const char digits[] = "0123456789abcdef";
-    if (!request->machine->shows_keys || request->plan.kind != CG_PLAN_LOOKUP)
+    if (!request->regime->shows_keys || request->plan.kind != CG_PLAN_LOOKUP)
         return CG_STR("");
     char *text = cg_arena_alloc(&request->arena, 2 * CG_DIGEST_BYTES);
     for (size_t i = 0; i < 2 * CG_DIGEST_BYTES; i++)
@@ -79,7 +79,7 @@ static struct cg_reply_facts facts_of_flight(struct cg_request *request)
         .received_at_ms = flight->head_at_ms,
         .key = key_of(request),
         .removes_groups = removes_groups(request),
-        .via = request->machine->via,
+        .via = request->regime->via,
     };
     if (flight->confirmed) {
         facts.reason = request->reason = CG_REASON_VALIDATED;
@@ -222,7 +222,7 @@ void cg_request_reply_entry(struct cg_request *request)
         .received_at_ms = entry->stored_at_ms,
         .key = key_of(request),
         .removes_groups = removes_groups(request),
-        .via = request->machine->via,
+        .via = request->regime->via,
     };
     if (request->delivery != NULL) {
         reply_cut(request, &facts);
@@ -252,7 +252,7 @@ static void reply_own(struct cg_request *request, unsigned status, enum cg_reaso
                       struct cg_str detail, const char *proxy_error, uint32_t retry_after_s)
 {
     struct cg_arena *arena = &request->arena;
-    struct cg_str via = request->machine->via;
+    struct cg_str via = request->regime->via;
     struct cg_fields fields = {0};
     request->reason = reason;
     if (status != 200) /* the answer to a PURGE */
@@ -303,7 +303,7 @@ void cg_request_reply_failure(struct cg_request *request)
                  flight->capped ? CG_METRIC_FETCHES_REFUSED : CG_METRIC_OUTAGE_REFUSED, 1);
         cg_request_reply_busy(
             request, flight->capped ? CG_REASON_UPSTREAM_CROWDED : CG_REASON_OUTAGE_CROWDED,
-            (machine->limits.outage_wait_ms + 999) / 1000, "connection_limit_reached");
+            (request->regime->limits.outage_wait_ms + 999) / 1000, "connection_limit_reached");
         return;
     }
     for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++)

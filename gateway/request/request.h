@@ -53,26 +53,38 @@ struct cg_machine_limits {
     uint32_t outage_wait_ms;
 };
 
+/*
+ * What a request obeys from its first step to its last: one thread's copy of what one generation of
+ * settings says to the machines. While rules are exchanged there are several: requests in flight
+ * end under those that they began with.
+ */
+struct cg_regime {
+    const struct cg_ruleset *ruleset; /* borrowed until `on_end`, as all that follows */
+    const size_t *route_slots;        /* of the sheet's book, by index in the ruleset */
+    struct cg_machine_limits limits;
+    struct cg_str via;
+    struct cg_str admin_token; /* for PURGE on the traffic port; empty: never accepted */
+    bool shows_keys;           /* in Cache-Status (RFC 9211 2.7) */
+    struct cg_sealer *sealer;  /* for stores that seal; one thread's */
+    void (*on_end)(struct cg_regime *regime); /* nobody obeys it any more; may be NULL */
+    size_t references;                        /* of requests and the machine; zeroed */
+};
+
 /* What all requests of one thread share. All borrowed but `flights`, `lanes` and `caps`. */
 struct cg_machine {
-    const struct cg_ruleset *ruleset;
-    struct cg_machine_limits limits;
+    struct cg_regime *regime; /* in force for who comes now */
+    struct cg_regime *other;  /* during an exchange: the next one, or the one before; else NULL */
     enum cg_unpurgeable unpurgeable;
     size_t upstream_count; /* plan.upstream is below it */
     struct cg_store *store;
     struct cg_origin *origin;
     struct cg_clock *clock;
     struct cg_sheet *sheet;
-    const size_t *route_slots; /* of the sheet's book, by index in the ruleset */
-    struct cg_str via;
-    struct cg_str admin_token; /* for PURGE on the traffic port; empty: never accepted */
     /* Told of every request when it is over (record.h); NULL: nobody is. Must not answer clients.
      */
     void (*observe)(void *observer, const struct cg_request_record *record);
     void *observer;
-    bool shows_keys;                                  /* in Cache-Status (RFC 9211 2.7) */
-    struct cg_sealer *sealer;                         /* for stores that seal; one thread's */
-    void (*random_bytes)(void *bytes, size_t length); /* fit for salts */
+    void (*random_bytes)(void *bytes, size_t length);          /* fit for salts */
     struct cg_log_gate failure_gate, widened_gate, store_gate; /* zeroed */
     enum cg_tracing tracing;
     uint64_t trace_state[4]; /* of the generator of ids; zeroed */
@@ -84,6 +96,10 @@ struct cg_machine {
     struct cg_lane *caps;        /* … and always; without places where there is no bound */
     size_t live;                 /* requests and flights that exist; 0 means drained */
     size_t kept_bytes;           /* bodies that requests keep, also for clients that left */
+    struct cg_request *writes;   /* in flight, from their marks until it is known what they purge */
+    size_t extending;            /* marks asked for by an announcement, not answered yet */
+    void (*on_announced)(void *owner);
+    void *announcer;
 };
 
 void cg_machine_init(struct cg_machine *machine); /* after the other members were set */
@@ -92,6 +108,21 @@ void cg_machine_init(struct cg_machine *machine); /* after the other members wer
 void cg_machine_cap(struct cg_machine *machine, size_t upstream, uint32_t places_max);
 /* `live` must be 0. */
 void cg_machine_fini(struct cg_machine *machine);
+
+/*
+ * An exchange of rules, in three steps that all threads take together (CONSISTENCY row 14). While
+ * there is another regime, every write marks and purges what either of both names, and what its own
+ * names: so no write of one is missed by a reader of the other.
+ *
+ * Announce: `next` is known. Writes in flight have marked what `next` says that they touch when
+ * `on_announced` is called, maybe before this returns.
+ */
+void cg_machine_announce(struct cg_machine *machine, struct cg_regime *next,
+                         void (*on_announced)(void *owner), void *owner);
+/* Adopt: who comes now obeys it; the one before is the other. */
+void cg_machine_adopt(struct cg_machine *machine);
+/* Forget: no thread takes up requests under the one before. */
+void cg_machine_forget(struct cg_machine *machine);
 
 /*
  * Takes up a request. `facts` and all it points to are borrowed until cg_request_client_gone. The

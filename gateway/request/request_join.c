@@ -9,12 +9,11 @@ static void begin_to_wait(struct cg_request *request)
 {
     struct cg_machine *machine = request->machine;
     if (!request->timer.armed && !request->timed_out)
-        cg_timer_arm(machine->clock, &request->timer, machine->limits.flight_wait_ms);
+        cg_timer_arm(machine->clock, &request->timer, request->regime->limits.flight_wait_ms);
 }
 
 enum cg_step_result cg_request_step_join(struct cg_request *request)
 {
-    struct cg_machine *machine = request->machine;
     cg_request_keep(request); /* from here on things outlive the client */
     struct cg_flight *flight = cg_flight_find(request, CG_SHARING_VERSIONS);
     cg_request_go(request, CG_REQUEST_await_head);
@@ -24,7 +23,7 @@ enum cg_step_result cg_request_step_join(struct cg_request *request)
         cg_flight_join(flight, request);
         return CG_CONTINUE;
     }
-    flight = cg_flight_create(request, true, machine->limits.entry_bytes_max);
+    flight = cg_flight_create(request, true, request->regime->limits.entry_bytes_max);
     /* Who wants a newer one than what is stored would not be content with what others store. */
     if (request->reason != CG_REASON_CLIENT_FRESHER)
         cg_flight_claims(flight);
@@ -43,7 +42,7 @@ void cg_request_refresh(struct cg_request *request)
     if (cg_flight_find(request, CG_SHARING_VERSIONS) != NULL)
         return;
     struct cg_flight *flight =
-        cg_flight_create(request, true, request->machine->limits.entry_bytes_max);
+        cg_flight_create(request, true, request->regime->limits.entry_bytes_max);
     flight->outlives_waiters = true;
     flight->refreshes = true;
     cg_flight_claims(flight);
@@ -71,7 +70,7 @@ enum cg_step_result cg_request_step_forward(struct cg_request *request)
         cg_flight_join(flight, request);
         return CG_CONTINUE;
     }
-    size_t keep_max = request->may_store ? request->machine->limits.entry_bytes_max : 0;
+    size_t keep_max = request->may_store ? request->regime->limits.entry_bytes_max : 0;
     if (!request->may_store && !shares && request->plan.kind == CG_PLAN_LOOKUP)
         request->plan.kind = CG_PLAN_PASS; /* so that conditions and ranges travel */
     flight = cg_flight_create(request, request->may_store, keep_max);
@@ -118,7 +117,7 @@ static enum cg_step_result await_longer(struct cg_request *request)
     if (request->flight->step != CG_FLIGHT_queue)
         return go_own_way(request);
     request->timed_out = false;
-    cg_timer_arm(machine->clock, &request->timer, machine->limits.flight_wait_ms);
+    cg_timer_arm(machine->clock, &request->timer, request->regime->limits.flight_wait_ms);
     return CG_WAIT;
 }
 
@@ -162,7 +161,7 @@ static bool takes_over(struct cg_request *request)
 {
     const struct cg_flight *flight = request->flight;
     if (!request->collapsed || flight->crowded || flight->outcome == CG_ORIGIN_QUEUE_FULL ||
-        request->takeovers >= request->machine->limits.flight_takeovers_max)
+        request->takeovers >= request->regime->limits.flight_takeovers_max)
         return false;
     request->takeovers++;
     cg_count(request->machine->sheet, CG_METRIC_TAKEOVERS, 1);

@@ -17,7 +17,7 @@ struct cg_request_first {
 
 const struct cg_ruleset *cg_request_rules(const struct cg_request *request)
 {
-    const struct cg_ruleset *ruleset = request->machine->ruleset;
+    const struct cg_ruleset *ruleset = request->regime->ruleset;
     return request->first == NULL ? ruleset : ruleset->previous;
 }
 
@@ -32,7 +32,7 @@ static void begin(struct cg_request *request)
     first->view.bans = NULL;  /* request->bans, of the second look, knows more */
     request->first = first;
     request->looked_twice = true;
-    cg_plan_make(request->machine->ruleset->previous, request->facts, false, &request->arena,
+    cg_plan_make(request->regime->ruleset->previous, request->facts, false, &request->arena,
                  &request->plan);
     CG_ASSERT(request->plan.kind == CG_PLAN_LOOKUP); /* keys decide nothing */
     request->variant_key = request->plan.key;
@@ -73,7 +73,7 @@ bool cg_request_look_twice(struct cg_request *request)
         settle(request);
         return false;
     }
-    if (request->machine->ruleset->previous == NULL || request->looked_twice ||
+    if (request->regime->ruleset->previous == NULL || request->looked_twice ||
         request->view.stand_in != NULL || /* which holds nothing from before */
         verdict->kind != CG_VERDICT_MISS || verdict->reason != CG_REASON_ABSENT)
         return false;

@@ -38,6 +38,7 @@ struct cg_request *cg_request_ref(struct cg_request *request)
 static void destroy(struct cg_request *request)
 {
     CG_ASSERT(request->finished && request->client == NULL && request->flight == NULL);
+    CG_ASSERT(!request->listed_write);
     cg_timer_disarm(request->machine->clock, &request->timer);
     cg_timer_disarm(request->machine->clock, &request->hold_timer);
     if (request->kept)
@@ -46,6 +47,7 @@ static void destroy(struct cg_request *request)
     cg_bans_unref(request->bans);
     cg_buf_fini(&request->sending);
     cg_arena_fini(&request->arena);
+    cg_regime_unref(request->regime);
     request->machine->live--;
     request->magic = 0;
     cg_recycler_give(&request->machine->requests, request);
@@ -136,6 +138,8 @@ static void on_timer(void *owner)
 
 void cg_machine_init(struct cg_machine *machine)
 {
+    machine->regime->references++;
+    machine->other = NULL;
     cg_recycler_init(&machine->requests, sizeof(struct cg_request_block), CG_REQUESTS_KEPT_MAX);
     machine->flights = calloc(1, sizeof(*machine->flights));
     CG_ASSERT(machine->flights != NULL);
@@ -143,8 +147,9 @@ void cg_machine_init(struct cg_machine *machine)
     machine->lanes = calloc(machine->upstream_count, sizeof(*machine->lanes));
     CG_ASSERT(machine->lanes != NULL);
     for (size_t i = 0; i < machine->upstream_count; i++)
-        machine->lanes[i] = (struct cg_lane){.places_max = machine->limits.outage_fetches_max,
-                                             .queue_max = machine->limits.outage_queue_max};
+        machine->lanes[i] =
+            (struct cg_lane){.places_max = machine->regime->limits.outage_fetches_max,
+                             .queue_max = machine->regime->limits.outage_queue_max};
     machine->caps = calloc(machine->upstream_count, sizeof(*machine->caps));
     CG_ASSERT(machine->caps != NULL);
     machine->live = 0;
@@ -154,8 +159,8 @@ void cg_machine_init(struct cg_machine *machine)
 void cg_machine_cap(struct cg_machine *machine, size_t upstream, uint32_t places_max)
 {
     CG_ASSERT(upstream < machine->upstream_count && places_max > 0);
-    machine->caps[upstream] =
-        (struct cg_lane){.places_max = places_max, .queue_max = machine->limits.outage_queue_max};
+    machine->caps[upstream] = (struct cg_lane){
+        .places_max = places_max, .queue_max = machine->regime->limits.outage_queue_max};
     if (machine->lanes[upstream].places_max > places_max)
         machine->lanes[upstream].places_max = places_max;
 }
@@ -170,6 +175,9 @@ void cg_machine_fini(struct cg_machine *machine)
     machine->lanes = NULL;
     free(machine->caps);
     machine->caps = NULL;
+    if (machine->other != NULL)
+        cg_machine_forget(machine);
+    cg_regime_unref(machine->regime);
 }
 
 static void clear(struct cg_request *request)
@@ -189,6 +197,8 @@ void cg_request_start(struct cg_machine *machine, struct cg_client *client,
     request->magic = CG_REQUEST_MAGIC;
     request->references = 2; /* its client, and its own work */
     request->machine = machine;
+    request->regime = machine->regime;
+    request->regime->references++;
     request->client = client;
     request->facts = facts;
     request->step = CG_REQUEST_receive;
@@ -201,7 +211,7 @@ void cg_request_start(struct cg_machine *machine, struct cg_client *client,
     /* A body is kept, and the values that purges take from it are spelled into names. */
     cg_arena_init_with(&request->arena,
                        CG_REQUEST_ARENA_MAX +
-                           16 * (facts->body.length + machine->limits.response_capture_max),
+                           16 * (facts->body.length + request->regime->limits.response_capture_max),
                        block->memory, sizeof(block->memory));
     cg_buf_init(&request->sending, CG_SEND_BYTES_MAX);
     machine->live++;
@@ -273,5 +283,5 @@ void cg_request_keep(struct cg_request *request)
     request->kept = true;
     request->machine->kept_bytes += own->body.length;
     /* Planning is a pure function, so this is the same plan, now over our own bytes. */
-    cg_plan_make(request->machine->ruleset, own, false, arena, &request->plan);
+    cg_plan_make(request->regime->ruleset, own, false, arena, &request->plan);
 }

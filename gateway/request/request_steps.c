@@ -55,9 +55,8 @@ static enum cg_step_result begin_read(struct cg_request *request)
 
 enum cg_step_result cg_request_step_receive(struct cg_request *request)
 {
-    struct cg_machine *machine = request->machine;
     count(request, CG_METRIC_REQUESTS);
-    cg_plan_make(machine->ruleset, request->facts, false, &request->arena, &request->plan);
+    cg_plan_make(request->regime->ruleset, request->facts, false, &request->arena, &request->plan);
     request->reason = request->plan.reason;
     memset(request->view.versions, 0,
            request->plan.watched_count * sizeof(request->view.versions[0]));
@@ -179,7 +178,7 @@ static enum cg_seal_result unseal(struct cg_request *request)
     struct cg_blob *sealed = request->entry_blob;
     request->entry_blob = NULL;
     enum cg_seal_result result =
-        cg_seal_open(request->machine->sealer, cg_blob_str(sealed), &claim, &request->entry_blob);
+        cg_seal_open(request->regime->sealer, cg_blob_str(sealed), &claim, &request->entry_blob);
     cg_blob_unref(sealed);
     return result;
 }
@@ -205,6 +204,10 @@ enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
     if (request->view.result != CG_STORE_OK)
         return cg_request_follow_verdict(request, request->view.result, CG_REASON_ABSENT);
     request->in_outage = request->view.stand_in != NULL;
+    if (!cg_bans_agree(request->bans, cg_route_digest(request->plan.route))) {
+        count_miss(request);
+        return cg_request_pass(request, CG_REASON_RULES_DIFFER);
+    }
     enum cg_reason unreadable = CG_REASON_ABSENT;
     const struct cg_entry *entry = read_entry(request, &unreadable);
     request->verdict =

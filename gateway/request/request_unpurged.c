@@ -140,7 +140,7 @@ static enum cg_step_result fail(struct cg_request *request, enum cg_request_step
 static void begin_hold(struct cg_request *request)
 {
     struct cg_machine *machine = request->machine;
-    request->patience_ends_ms = cg_now_ms(machine->clock) + machine->limits.write_hold_ms;
+    request->patience_ends_ms = cg_now_ms(machine->clock) + request->regime->limits.write_hold_ms;
     cg_count(machine->sheet, CG_METRIC_WRITES_HELD, 1);
 }
 

@@ -14,15 +14,6 @@
 #include "gateway/base/log.h"
 #include "gateway/request/machine.h"
 
-static struct cg_purge_limits purge_limits(const struct cg_machine *machine)
-{
-    return (struct cg_purge_limits){
-        .json_body_max = machine->limits.json_body_max,
-        .json_depth_max = machine->limits.json_depth_max,
-        .instances_max = machine->limits.purge_instances_max,
-    };
-}
-
 void cg_request_on_done(void *owner, enum cg_store_result result)
 {
     struct cg_request *request = cg_request_of(owner);
@@ -41,6 +32,16 @@ static void on_marked(void *owner, enum cg_store_result result)
     else
         cg_count_store_error(request->machine->sheet, CG_OPERATION_MARK);
     cg_request_answered(request);
+}
+
+/* When it fails, the marks that are there do not cover all that is intended. */
+static void on_more_marked(void *owner, enum cg_store_result result)
+{
+    struct cg_request *request = cg_request_of(owner);
+    if (result != CG_STORE_OK)
+        request->marked_until_ms = 0;
+    cg_request_extended(request);
+    on_marked(request, result);
 }
 
 static void on_released(void *owner, enum cg_store_result result)
@@ -80,28 +81,26 @@ static void name_writer(struct cg_machine *machine, struct cg_writer *writer)
     memcpy(writer->id, parts, sizeof(writer->id));
 }
 
-static void mark(struct cg_request *request)
+static void mark(struct cg_request *request, cg_store_done_fn answer)
 {
     struct cg_machine *machine = request->machine;
     const struct cg_purge_set *set = &request->intent;
     cg_request_await(request);
-    request->mark_deadline_ms = cg_now_ms(machine->clock) + machine->limits.write_mark_ms;
+    request->mark_deadline_ms = cg_now_ms(machine->clock) + request->regime->limits.write_mark_ms;
     machine->store->port->mark(machine->store, set->instances, set->instance_count,
-                               &request->writer, request->mark_deadline_ms, on_marked, request);
+                               &request->writer, request->mark_deadline_ms, answer, request);
 }
 
 enum cg_step_result cg_request_step_write_mark(struct cg_request *request)
 {
-    struct cg_machine *machine = request->machine;
-    struct cg_purge_limits limits = purge_limits(machine);
-    cg_purge_before(machine->ruleset, &request->plan, request->facts, &limits, false,
-                    &request->arena, &request->intent);
+    cg_request_intend(request);
+    cg_request_list_write(request);
     cg_request_go(request, CG_REQUEST_write_marked);
     if (request->intent.instance_count == 0)
         return CG_CONTINUE;
-    name_writer(machine, &request->writer);
+    name_writer(request->machine, &request->writer);
     request->marked = true;
-    mark(request);
+    mark(request, on_marked);
     return CG_WAIT;
 }
 
@@ -109,7 +108,17 @@ static void arm_renewal(struct cg_request *request)
 {
     if (request->marked)
         cg_timer_arm(request->machine->clock, &request->timer,
-                     request->machine->limits.write_mark_ms / 3);
+                     request->regime->limits.write_mark_ms / 3);
+}
+
+void cg_request_mark_more(struct cg_request *request)
+{
+    if (!request->marked) {
+        name_writer(request->machine, &request->writer);
+        request->marked = true;
+        arm_renewal(request);
+    }
+    mark(request, on_more_marked);
 }
 
 /* A slow write's marks must not run out under it. */
@@ -118,15 +127,15 @@ bool cg_request_renew_marks(struct cg_request *request)
     if (!request->timed_out)
         return false;
     request->timed_out = false;
-    mark(request);
+    mark(request, on_marked);
     arm_renewal(request);
     return true;
 }
 
 enum cg_step_result cg_request_step_write_marked(struct cg_request *request)
 {
-    struct cg_machine *machine = request->machine;
     if (cg_request_refuses_write(request)) {
+        cg_request_unlist_write(request);
         if (request->marked)
             cg_request_release(request); /* some may be there all the same */
         cg_request_go(request, CG_REQUEST_write_refused);
@@ -135,8 +144,9 @@ enum cg_step_result cg_request_step_write_marked(struct cg_request *request)
     if (request->marked && request->marked_until_ms == 0)
         cg_request_complain(request, "mark-failed", "a write goes out without its marks");
     arm_renewal(request);
-    size_t capture =
-        cg_purge_needs_answer_body(&request->plan) ? machine->limits.response_capture_max : 0;
+    size_t capture = cg_purge_needs_answer_body(&request->plan)
+                         ? request->regime->limits.response_capture_max
+                         : 0;
     struct cg_flight *flight = cg_flight_create(request, false, capture);
     flight->outlives_waiters = true;
     cg_request_go(request, CG_REQUEST_write_answer);
@@ -222,12 +232,8 @@ bool cg_request_purge_unmarked(struct cg_request *request)
 
 static void decide(struct cg_request *request)
 {
-    struct cg_machine *machine = request->machine;
-    struct cg_purge_limits limits = purge_limits(machine);
     struct cg_write_answer answer = answer_of(request->flight);
-    memset(&request->after, 0, sizeof(request->after));
-    cg_purge_after(machine->ruleset, &request->plan, request->facts, &answer, &limits,
-                   &request->arena, &request->after);
+    cg_request_decide(request, &answer);
 }
 
 /*
@@ -317,7 +323,7 @@ static void hold(struct cg_request *request)
     cg_request_await(request);
     machine->store->port->mark(
         machine->store, request->after.instances, request->after.instance_count, &request->holder,
-        cg_now_ms(machine->clock) + machine->limits.write_hold_ms, on_held, request);
+        cg_now_ms(machine->clock) + request->regime->limits.write_hold_ms, on_held, request);
 }
 
 /* A gateway behind us says of its own upstream what a cut or a timeout says of ours. */
@@ -331,6 +337,7 @@ enum cg_step_result cg_request_step_write_settle(struct cg_request *request)
     struct cg_flight *flight = request->flight;
     cg_request_go(request, CG_REQUEST_write_settle_purge);
     cg_timer_disarm(request->machine->clock, &request->timer);
+    cg_request_unlist_write(request);
     bool reached = flight->sent || flight->has_head;
     bool nothing_left = flight->outcome != CG_ORIGIN_COMPLETE && !reached;
     if (nothing_left)
@@ -407,7 +414,7 @@ enum cg_step_result cg_request_step_write_end(struct cg_request *request)
 
 static bool is_admin(const struct cg_request *request)
 {
-    struct cg_str token = request->machine->admin_token;
+    struct cg_str token = request->regime->admin_token;
     struct cg_str sent = cg_fields_value(request->facts->fields, CG_STR("authorization"));
     struct cg_str scheme = CG_STR("Bearer ");
     if (cg_fields_count(request->facts->fields, CG_STR("authorization")) != 1)
@@ -428,9 +435,7 @@ enum cg_step_result cg_request_step_purge_method(struct cg_request *request)
                                CG_STR("PURGE needs the admin token as a Bearer credential"), NULL);
         return CG_CONTINUE;
     }
-    request->intent.cause = CG_PURGE_METHOD;
-    cg_purge_of_path(request->machine->ruleset, &request->plan.path, &request->arena,
-                     &request->intent);
+    cg_request_intend_path(request);
     cg_request_note_purge(request->machine, request->plan.route, &request->intent);
     request->is_write = true;
     request->reason = CG_REASON_WRITE;

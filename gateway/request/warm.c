@@ -251,6 +251,14 @@ struct cg_warm *cg_warm_once(struct cg_machine *machine, const struct cg_warm_wi
     return warm;
 }
 
+void cg_warm_again(struct cg_warm *warm)
+{
+    if (warm == NULL)
+        return;
+    warm->knows_epoch = false;
+    wake(warm, 0);
+}
+
 void cg_warm_stop(struct cg_warm *warm)
 {
     if (warm == NULL || warm->stopped)

@@ -37,6 +37,8 @@ struct cg_warm;
 struct cg_warm *cg_warm_create(struct cg_machine *machine, const struct cg_warm_wish *wishes,
                                size_t count, uint32_t concurrency, void (*on_done)(void *owner),
                                void *owner);
+/* Once more, when what is under way has ended: the rules have changed. Takes NULL. */
+void cg_warm_again(struct cg_warm *warm);
 /*
  * Each of them once, from the next turn of the clock on, whatever the store says. `on_end` (never
  * from inside another call) is told how many were answered with anything else than a success; it

@@ -292,6 +292,16 @@ static uint32_t pass_unpurged_hold_ms(struct cg_store *store)
     return inner->port->unpurged_hold_ms == NULL ? 0 : inner->port->unpurged_hold_ms(inner);
 }
 
+static void pass_announce(struct cg_store *store, const struct cg_ruleset *ruleset,
+                          cg_store_done_fn answer, void *owner)
+{
+    struct cg_store *inner = ((struct cg_delays *)store)->inner;
+    if (inner->port->announce == NULL)
+        answer(owner, CG_STORE_OK);
+    else
+        inner->port->announce(inner, ruleset, answer, owner);
+}
+
 static struct cg_claims *pass_claims(struct cg_store *store)
 {
     struct cg_store *inner = ((struct cg_delays *)store)->inner;
@@ -321,6 +331,7 @@ static const struct cg_store_port delayed_port = {
     .flush = delayed_flush,
     .reachable = pass_reachable,
     .unpurged_hold_ms = pass_unpurged_hold_ms,
+    .announce = pass_announce,
     .claims = pass_claims,
     .stats = pass_stats,
     .health = pass_health,

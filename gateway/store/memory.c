@@ -70,6 +70,14 @@ static void drop_retired(struct handle *handle)
     }
 }
 
+void cg_memory_outlive(struct cg_memory *memory, uint64_t lifetime_ms)
+{
+    CG_ASSERT(pthread_mutex_lock(&memory->ban_lock) == 0);
+    if (lifetime_ms > memory->ban_horizon_ms)
+        memory->ban_horizon_ms = lifetime_ms;
+    CG_ASSERT(pthread_mutex_unlock(&memory->ban_lock) == 0);
+}
+
 static void append_bans(struct handle *handle, const struct cg_ban *bans, size_t count)
 {
     struct cg_memory *memory = handle->memory;

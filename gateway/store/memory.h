@@ -23,6 +23,9 @@ struct cg_memory;
  * dropped. `random` must differ from start to start: tokens and the epoch are named after it.
  */
 struct cg_memory *cg_memory_create(size_t bytes_max, uint64_t ban_horizon_ms, uint64_t random);
+/* Raises `ban_horizon_ms`, for rules that keep answers longer; any thread. It never falls: what was
+ * kept under earlier rules may still be there. */
+void cg_memory_outlive(struct cg_memory *memory, uint64_t lifetime_ms);
 /* All handles must have been closed. Takes NULL; returns NULL. */
 struct cg_memory *cg_memory_destroy(struct cg_memory *memory);
 

@@ -69,9 +69,7 @@ void cg_near_tell_done(struct cg_near_question *question, enum cg_store_result r
 
 static bool is_pushed(const struct cg_near *near, const struct cg_key *key)
 {
-    const struct cg_ruleset *ruleset = near->settings->ruleset;
-    return near->watch != NULL && key->route < ruleset->route_count &&
-           ruleset->routes[key->route].pushed;
+    return near->watch != NULL && key->pushed;
 }
 
 static void learn(struct cg_near_question *question, const struct cg_store_view *view)
@@ -257,6 +255,16 @@ static uint32_t near_unpurged_hold_ms(struct cg_store *store)
     return inner->port->unpurged_hold_ms == NULL ? 0 : inner->port->unpurged_hold_ms(inner);
 }
 
+static void near_announce(struct cg_store *store, const struct cg_ruleset *ruleset,
+                          cg_store_done_fn answer, void *owner)
+{
+    struct cg_store *inner = cg_near_handle_of(store)->inner;
+    if (inner->port->announce == NULL)
+        answer(owner, CG_STORE_OK);
+    else
+        inner->port->announce(inner, ruleset, answer, owner);
+}
+
 static struct cg_claims *near_claims(struct cg_store *store)
 {
     struct cg_store *inner = cg_near_handle_of(store)->inner;
@@ -290,6 +298,7 @@ static const struct cg_store_port near_port = {
     .flush = cg_near_flush,
     .reachable = near_reachable,
     .unpurged_hold_ms = near_unpurged_hold_ms,
+    .announce = near_announce,
     .claims = near_claims,
     .stats = near_stats,
     .health = near_health,

@@ -220,6 +220,16 @@ static uint32_t outage_hold_ms(struct cg_store *store)
     return inner->port->unpurged_hold_ms == NULL ? 0 : inner->port->unpurged_hold_ms(inner);
 }
 
+static void outage_announce(struct cg_store *store, const struct cg_ruleset *ruleset,
+                            cg_store_done_fn answer, void *owner)
+{
+    struct cg_store *inner = handle_of(store)->inner;
+    if (inner->port->announce == NULL)
+        answer(owner, CG_STORE_OK);
+    else
+        inner->port->announce(inner, ruleset, answer, owner);
+}
+
 static struct cg_claims *outage_claims(struct cg_store *store)
 {
     struct cg_store *inner = handle_of(store)->inner;
@@ -249,6 +259,7 @@ static const struct cg_store_port outage_port = {
     .flush = outage_flush,
     .reachable = outage_reachable,
     .unpurged_hold_ms = outage_hold_ms,
+    .announce = outage_announce,
     .claims = outage_claims,
     .stats = outage_stats,
     .health = outage_health,
@@ -264,6 +275,11 @@ struct cg_outage_memory *cg_outage_memory_create(size_t bytes_max, uint64_t ban_
     outage->memory = cg_memory_create(bytes_max, ban_horizon_ms, random);
     outage->ttl_ms = ttl_ms;
     return outage;
+}
+
+void cg_outage_memory_outlive(struct cg_outage_memory *outage, uint64_t lifetime_ms)
+{
+    cg_memory_outlive(outage->memory, lifetime_ms);
 }
 
 struct cg_outage_memory *cg_outage_memory_destroy(struct cg_outage_memory *outage)

@@ -30,6 +30,8 @@ struct cg_outage_memory;
 /* `ban_horizon_ms` and `random` as for cg_memory_create. */
 struct cg_outage_memory *cg_outage_memory_create(size_t bytes_max, uint64_t ban_horizon_ms,
                                                  uint32_t ttl_ms, uint64_t random);
+/* As cg_memory_outlive. */
+void cg_outage_memory_outlive(struct cg_outage_memory *outage, uint64_t lifetime_ms);
 /* All handles must have been closed. Takes NULL; returns NULL. */
 struct cg_outage_memory *cg_outage_memory_destroy(struct cg_outage_memory *outage);
 

@@ -138,17 +138,30 @@ static void on_list_epoch(void *owner, size_t index, const redisReply *reply)
         cg_redis_epoch_read(cg_redis_reply_str(reply), &handle->list_epoch, &record);
 }
 
+/* Read after the epoch, so it knows whoever had moved that. */
+static void on_sets(void *owner, size_t index, const redisReply *reply)
+{
+    struct cg_redis_handle *handle = owner;
+    if (index != handle->list_fetch || reply == NULL || reply->type != REDIS_REPLY_ARRAY ||
+        !handle->list_epoch_known)
+        return;
+    cg_redis_rules_read(handle, reply);
+    handle->sets_known = true;
+}
+
 static void on_list(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_handle *handle = owner;
     /* One of another type has no elements, as one that was evicted. */
-    bool good = handle->list_epoch_known && reply != NULL &&
+    bool good = handle->list_epoch_known && handle->sets_known && reply != NULL &&
                 (reply->type == REDIS_REPLY_ARRAY || cg_redis_is_wrong_type(reply));
     (void)index;
     handle->fetching_bans = false;
     if (good) {
         struct cg_bans *before = handle->bans;
         handle->bans = build_snapshot(handle->list_epoch, reply, cg_now_ms(handle->clock));
+        if (handle->has_sets)
+            cg_bans_restrict(handle->bans, cg_buf_str(&handle->agreed));
         cg_bans_unref(before);
     }
     answer_waiting(handle, good);
@@ -159,12 +172,18 @@ static bool fetch(struct cg_redis_handle *handle)
     char room[CG_REDIS_KEY_MAX], from[24];
     struct cg_redis_words words = {0};
     struct cg_str key = cg_redis_bans_key(handle->redis, "epoch", room);
-    handle->list_epoch_known = false;
+    handle->list_epoch_known = handle->sets_known = false;
     handle->list_fetch++;
     cg_redis_words_add(&words, CG_STR("GET"));
     cg_redis_words_add(&words, key);
     if (!cg_redis_send(handle, CG_REDIS_READS, key, &words, on_list_epoch, handle,
                        handle->list_fetch))
+        return false;
+    words.count = 0;
+    key = cg_redis_bans_key(handle->redis, "rules", room);
+    cg_redis_words_add(&words, CG_STR("HGETALL"));
+    cg_redis_words_add(&words, key);
+    if (!cg_redis_send(handle, CG_REDIS_READS, key, &words, on_sets, handle, handle->list_fetch))
         return false;
     words.count = 0;
     key = cg_redis_bans_key(handle->redis, "list", room);
@@ -217,6 +236,14 @@ void cg_redis_bans_then_answer(struct cg_redis_call *call)
 }
 
 /* ---- appending ---- */
+
+void cg_redis_ban_write(const struct cg_ban *ban, struct cg_buf *out)
+{
+    bool fits = ban->pattern.length <= CG_BAN_TEXT_MAX;
+    bool user_fits = ban->user.length <= CG_BAN_TEXT_MAX;
+    cg_buf_add_prefixed(out, fits ? ban->pattern : CG_STR(""));
+    cg_buf_add_prefixed(out, user_fits ? ban->user : CG_STR(""));
+}
 
 static void send_part(struct cg_redis_call *call, size_t index, bool whole);
 

@@ -138,7 +138,7 @@ void cg_redis_call_change(struct cg_redis_call *call, size_t index, bool whole,
     struct cg_redis *redis = call->handle->redis;
     struct cg_redis_words words = {0};
     struct cg_token fresh = cg_redis_new_token(call->handle);
-    char room[CG_REDIS_KEY_MAX], lives[24];
+    char room[CG_REDIS_KEY_MAX], lives[24], life[24];
     struct cg_str key = cg_redis_version_key(redis, &call->instances[index], room);
     char change = (char)call->change;
     if (call->renew != NULL)
@@ -150,7 +150,7 @@ void cg_redis_call_change(struct cg_redis_call *call, size_t index, bool whole,
     cg_redis_words_add(&words, key);
     cg_redis_words_add(&words, cg_str_of(&change, 1));
     cg_redis_words_add(&words, cg_str_of((const char *)fresh.bytes, sizeof(fresh.bytes)));
-    cg_redis_words_add(&words, cg_str_from(redis->lifetime_ms));
+    cg_redis_words_add(&words, cg_redis_lifetime(redis, life));
     cg_redis_words_add(&words, cg_str_of((const char *)call->writer.id, sizeof(call->writer.id)));
     cg_redis_words_add(&words, cg_redis_number(call->lives_ms, lives));
     /* A settled version is no purge: when a failover forgets it, it is absent. */

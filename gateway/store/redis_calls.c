@@ -96,7 +96,8 @@ static void on_epoch(void *owner, size_t index, const redisReply *reply)
 static void send_create(struct cg_redis_call *call, struct cg_str key, struct cg_str value,
                         cg_redis_reply_fn answer, size_t index)
 {
-    struct cg_str life = cg_str_from(call->handle->redis->lifetime_ms);
+    char number[24];
+    struct cg_str life = cg_redis_lifetime(call->handle->redis, number);
     struct cg_redis_words words = {0};
     cg_redis_words_add(&words, CG_STR("SET"));
     cg_redis_words_add(&words, key);
@@ -357,5 +358,6 @@ const struct cg_store_port cg_redis_port = {
     .reachable = redis_reachable,
     .claims = cg_redis_claims_of,
     .unpurged_hold_ms = redis_unpurged_hold_ms,
+    .announce = cg_redis_rules_announce,
     .health = redis_health,
 };

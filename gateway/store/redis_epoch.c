@@ -1,13 +1,13 @@
 #include "cachegate/assert.h"
-#include "gateway/store/redis_journal.h"
 #include "gateway/store/redis_parts.h"
 
 /*
  * KEYS: the epoch, the list of bans, the members (scored by the end of their lease, named by
- * process and record). ARGV: mode, a random generation, the record, the lifetime of the keys, how
- * many bans to keep; who asks, until when its lease shall last, how long a lease is, after how long
- * a lapsed member is gone, and within which time another must have been heard to vouch; whether the
- * process starts, whether leases bind; then bans. Times are Redis's own.
+ * process and record), and what they told of their rules (redis_rules.c). ARGV: mode, a random
+ * generation, the record, the lifetime of the keys, how many bans to keep; who asks, until when its
+ * lease shall last, how long a lease is, after how long a lapsed member is gone, and within which
+ * time another must have been heard to vouch; whether the process starts, whether leases bind; then
+ * bans. Times are Redis's own.
  *
  * A new history begins when the record is another one (hello), when nobody vouches, and when
  * somebody is gone: a generation that never was, since a fetch from before may still be stored
@@ -21,7 +21,8 @@
  * as they can: whoever is pushed changes (redis_tracking.h) would take it for one.
  *
  * Answers the epoch or "", the time, how many others have lapsed, and flags: 1 a new history, 2
- * joined, 4 the asking member was not known, 8 the record is another one, 16 there are others.
+ * joined, 4 the asking member was not known, 8 the record is another one, 16 there are others, 32
+ * what is told of rules lacks this member's, or has more than there are members.
  */
 static const char text[] =
     "if redis.replicate_commands then redis.replicate_commands() end\n"
@@ -102,6 +103,12 @@ static const char text[] =
     "  if type(done) ~= 'table' then flags = flags + 2 end\n"
     "  redis.call('PEXPIRE', KEYS[3], life)\n"
     "end\n"
+    "if beats then\n"
+    "  keep_alive(KEYS[4])\n"
+    "  local told, sets = redis.pcall('HEXISTS', KEYS[4], me), redis.pcall('HLEN', KEYS[4])\n"
+    "  local members = redis.pcall('ZCARD', KEYS[3])\n"
+    "  if told ~= 1 or sets > members + 2 then flags = flags + 32 end\n"
+    "end\n"
     "if not known then flags = flags + 4 else others = others - 1 end\n"
     "if others > #gone then flags = flags + 16 end\n"
     "return {epoch, now, lapsed, flags}\n";
@@ -116,7 +123,8 @@ enum {
     FLAG_JOINED = 2,
     FLAG_NOT_KNOWN = 4,
     FLAG_OTHER_RECORD = 8,
-    FLAG_OTHERS = 16
+    FLAG_OTHERS = 16,
+    FLAG_RULES_UNTOLD = 32,
 };
 
 bool cg_redis_epoch_reply_read(const redisReply *reply, struct cg_redis_epoch_reply *ret_reply)
@@ -136,33 +144,18 @@ bool cg_redis_epoch_reply_read(const redisReply *reply, struct cg_redis_epoch_re
         .unknown = (flags & FLAG_NOT_KNOWN) != 0,
         .has_others = (flags & FLAG_OTHERS) != 0,
         .record_differs = (flags & FLAG_OTHER_RECORD) != 0,
+        .rules_untold = (flags & FLAG_RULES_UNTOLD) != 0,
     };
     return true;
 }
 
-/* Each ban as its two texts; longer ones count as "everything" and "everyone" (ban.h). */
 static void write_bans(const struct cg_redis_order *order, struct cg_buf *records,
                        size_t ends[CG_REDIS_BANS_PER_SCRIPT])
 {
     for (size_t i = 0; i < order->count; i++) {
-        const struct cg_ban *ban = &order->bans[i];
-        bool fits = ban->pattern.length <= CG_BAN_TEXT_MAX;
-        bool user_fits = ban->user.length <= CG_BAN_TEXT_MAX;
-        cg_buf_add_prefixed(records, fits ? ban->pattern : CG_STR(""));
-        cg_buf_add_prefixed(records, user_fits ? ban->user : CG_STR(""));
+        cg_redis_ban_write(&order->bans[i], records);
         ends[i] = records->length;
     }
-}
-
-static struct cg_str write_process(const struct cg_redis *redis, char room[2 * CG_DIGEST_BYTES])
-{
-    static const char digits[] = "0123456789abcdef";
-    const uint8_t *process = cg_redis_journal_process(redis->journal);
-    for (size_t i = 0; i < CG_DIGEST_BYTES; i++) {
-        room[2 * i] = digits[process[i] >> 4];
-        room[2 * i + 1] = digits[process[i] & 15];
-    }
-    return cg_str_of(room, (size_t)2 * CG_DIGEST_BYTES);
 }
 
 bool cg_redis_epoch_send(struct cg_redis_handle *handle, const struct cg_redis_order *order,
@@ -172,8 +165,8 @@ bool cg_redis_epoch_send(struct cg_redis_handle *handle, const struct cg_redis_o
     const struct cg_lease_terms *terms = &redis->trust.lease.terms;
     struct cg_redis_words words = {0};
     struct cg_token random = cg_redis_new_token(handle);
-    char keys[3][CG_REDIS_KEY_MAX], epoch[CG_REDIS_KEY_MAX], process[2 * CG_DIGEST_BYTES];
-    char numbers[5][24];
+    char keys[4][CG_REDIS_KEY_MAX], epoch[CG_REDIS_KEY_MAX], process[2 * CG_DIGEST_BYTES];
+    char numbers[5][24], life[24];
     struct cg_epoch fresh = {0};
     struct cg_buf records;
     size_t ends[CG_REDIS_BANS_PER_SCRIPT], from = 0;
@@ -182,16 +175,17 @@ bool cg_redis_epoch_send(struct cg_redis_handle *handle, const struct cg_redis_o
     cg_redis_script_begin(&words, &redis->epoch_script, whole);
     struct cg_str epoch_key = cg_redis_bans_key(redis, "epoch", keys[0]);
     const struct cg_str fixed[] = {
-        CG_STR("3"),
+        CG_STR("4"),
         epoch_key,
         cg_redis_bans_key(redis, "list", keys[1]),
         cg_redis_bans_key(redis, "members", keys[2]),
+        cg_redis_bans_key(redis, "rules", keys[3]),
         cg_str_from(order->mode),
         cg_str_sub(cg_redis_epoch_write(fresh, "", epoch), 0, 16),
         cg_str_from(handle->record),
-        cg_str_from(redis->lifetime_ms),
+        cg_redis_lifetime(redis, life),
         cg_redis_number(CG_BANS_MAX, numbers[0]),
-        write_process(redis, process),
+        cg_redis_process_name(redis, process),
         cg_redis_number((uint64_t)order->lease_ends_ms, numbers[1]),
         cg_redis_number(terms->lease_ms, numbers[2]),
         cg_redis_number(terms->gone_after_ms, numbers[3]),

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "cachegate/assert.h"
+#include "gateway/store/redis_journal.h"
 #include "gateway/store/redis_parts.h"
 
 enum { NAMESPACE_MAX = 64, ROUTE_NAME_MAX = 96, KIND_MAX = 32 };
@@ -42,8 +43,11 @@ static struct cg_str build(char room[CG_REDIS_KEY_MAX], struct cg_str namespace,
 struct cg_str cg_redis_entry_key(const struct cg_redis *redis, const struct cg_key *key,
                                  char room[CG_REDIS_KEY_MAX])
 {
-    struct cg_str name =
-        key->route < redis->route_count ? redis->route_names[key->route] : CG_STR("-:");
+    struct cg_str name = {NULL, 0};
+    if (key->route < redis->route_count)
+        name = redis->route_names[key->route];
+    if (cg_str_empty(name))
+        name = CG_STR("-:");
     return build(room, redis->namespace, CG_STR("e:"), name, key->id);
 }
 
@@ -82,24 +86,54 @@ static bool is_plain(char c)
     return cg_is_alpha(c) || cg_is_digit(c) || (c != '\0' && strchr("_./*-", c) != NULL);
 }
 
+/* The names of boot rules are in their order, whatever they are; later ones are added once. */
+enum { ROUTES_LATER_MAX = 1024 };
+
+static char *spell_route(struct cg_str name)
+{
+    name = cg_str_sub(name, 0, ROUTE_NAME_MAX);
+    char *text = malloc(name.length + 2);
+    CG_ASSERT(text != NULL);
+    for (size_t i = 0; i < name.length; i++)
+        text[i] = is_plain(name.bytes[i]) ? name.bytes[i] : '_';
+    text[name.length] = ':';
+    text[name.length + 1] = '\0';
+    return text;
+}
+
+static void take_route(struct cg_redis *redis, size_t route, char *text)
+{
+    redis->route_texts[route] = text;
+    redis->route_names[route] = cg_str_from(text);
+}
+
 void cg_redis_keys_init(struct cg_redis *redis)
 {
     const struct cg_ruleset *ruleset = redis->settings->ruleset;
+    size_t count = ruleset == NULL ? 0 : ruleset->route_count;
     redis->namespace = cg_str_sub(cg_str_from(redis->settings->store_namespace), 0, NAMESPACE_MAX);
-    redis->route_count = ruleset == NULL ? 0 : ruleset->route_count;
-    redis->route_names = calloc(redis->route_count + 1, sizeof(struct cg_str));
-    redis->route_texts = calloc(redis->route_count + 1, sizeof(char *));
+    redis->route_count = count + ROUTES_LATER_MAX;
+    redis->route_names = calloc(redis->route_count, sizeof(struct cg_str));
+    redis->route_texts = calloc(redis->route_count, sizeof(char *));
     CG_ASSERT(redis->route_names != NULL && redis->route_texts != NULL);
-    for (size_t i = 0; i < redis->route_count; i++) {
-        struct cg_str name = cg_str_sub(ruleset->routes[i].name, 0, ROUTE_NAME_MAX);
-        char *text = malloc(name.length + 1);
-        CG_ASSERT(text != NULL);
-        for (size_t j = 0; j < name.length; j++)
-            text[j] = is_plain(name.bytes[j]) ? name.bytes[j] : '_';
-        text[name.length] = ':';
-        redis->route_names[i] = cg_str_of(text, name.length + 1);
-        redis->route_texts[i] = text;
+    for (size_t i = 0; i < count; i++)
+        take_route(redis, i, spell_route(ruleset->routes[i].name));
+}
+
+uint32_t cg_redis_route(struct cg_redis *redis, struct cg_str name)
+{
+    char *text = spell_route(name);
+    size_t route = 0;
+    while (route < redis->route_count && redis->route_texts[route] != NULL &&
+           strcmp(redis->route_texts[route], text) != 0)
+        route++;
+    if (route == redis->route_count || redis->route_texts[route] != NULL) {
+        free(text);
+        return (uint32_t)route; /* route_count: keys bear no name */
     }
+    take_route(redis, route, text);
+    cg_redis_stats_named(redis->stats);
+    return (uint32_t)route;
 }
 
 void cg_redis_keys_fini(struct cg_redis *redis)
@@ -120,6 +154,17 @@ struct cg_token cg_redis_new_token(struct cg_redis_handle *handle)
     memcpy(token.bytes, handle->random + handle->random_used, sizeof(token.bytes));
     handle->random_used += sizeof(token.bytes);
     return token;
+}
+
+struct cg_str cg_redis_process_name(const struct cg_redis *redis, char room[2 * CG_DIGEST_BYTES])
+{
+    return cg_str_of(room,
+                     put_hex(room, cg_redis_journal_process(redis->journal), CG_DIGEST_BYTES));
+}
+
+struct cg_str cg_redis_lifetime(const struct cg_redis *redis, char room[24])
+{
+    return cg_redis_number(atomic_load_explicit(&redis->lifetime_ms, memory_order_relaxed), room);
 }
 
 struct cg_str cg_redis_number(uint64_t number, char room[24])

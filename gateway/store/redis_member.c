@@ -60,6 +60,14 @@ static void step(struct cg_redis_handle *handle)
 
 static void send_script(struct cg_redis_handle *handle, bool whole);
 
+/* Where that failed, the next heartbeat says so. */
+static void on_told(void *owner, size_t index, const redisReply *reply)
+{
+    (void)owner;
+    (void)index;
+    (void)reply;
+}
+
 static void on_beat(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_handle *handle = owner;
@@ -74,6 +82,8 @@ static void on_beat(void *owner, size_t index, const redisReply *reply)
         heartbeat->has_others = said.has_others;
         if (said.record_differs)
             cg_redis_topology_doubt(handle->topology);
+        if (said.rules_untold && !handle->closing)
+            (void)cg_redis_rules_tell(handle, false, true, on_told, handle, 0);
         heartbeat->answer.server_ms = said.server_ms;
         heartbeat->answer.renewed = said.joined;
         heartbeat->answer.others_lapsed = said.lapsed > 0;
@@ -130,7 +140,7 @@ static void send_script(struct cg_redis_handle *handle, bool whole)
 static bool send_write(struct cg_redis_handle *handle, struct cg_redis_node *node)
 {
     struct cg_redis_words words = {0};
-    char room[CG_REDIS_KEY_MAX], part[32];
+    char room[CG_REDIS_KEY_MAX], part[32], life[24];
     for (unsigned i = 0; i < CG_REDIS_SLOTS; i++) {
         (void)snprintf(part, sizeof(part), "beat:{%u}", i);
         struct cg_str key = cg_redis_plain_key(handle->redis, part, room);
@@ -140,7 +150,7 @@ static bool send_write(struct cg_redis_handle *handle, struct cg_redis_node *nod
         cg_redis_words_add(&words, key);
         cg_redis_words_add(&words, CG_STR("1"));
         cg_redis_words_add(&words, CG_STR("PX"));
-        cg_redis_words_add(&words, cg_str_from(handle->redis->lifetime_ms));
+        cg_redis_words_add(&words, cg_redis_lifetime(handle->redis, life));
         return cg_redis_send_to(handle, CG_REDIS_WRITES, node, &words, on_other, handle, 0);
     }
     return false;
@@ -264,6 +274,7 @@ void cg_redis_member_leave(struct cg_redis_handle *handle)
     if (patience_ms > LEAVE_MS_MAX)
         patience_ms = LEAVE_MS_MAX;
     if (node == NULL || !node->believed || cg_redis_journal_owes(handle->redis->journal) ||
+        !cg_redis_rules_tell(handle, true, true, on_told, handle, 0) ||
         !cg_redis_epoch_send(handle, &order, true, on_left, handle, 0))
         return;
     cg_redis_link_push(cg_redis_node_link(node, CG_REDIS_WRITES));

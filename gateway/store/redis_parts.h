@@ -25,17 +25,25 @@ struct cg_redis_script {
     char sha[CG_REDIS_SHA_BYTES + 1];
 };
 
+/* What the others are told of this process's rules; all its threads share it. */
+struct cg_redis_rules {
+    pthread_mutex_t lock;
+    struct cg_buf set;         /* agreement.h */
+    atomic_bool others_differ; /* as was last logged */
+};
+
 struct cg_redis {
     const struct cg_settings *settings;
     struct cg_redis_peer peer;
-    struct cg_redis_script version_script, epoch_script, claim_script;
+    struct cg_redis_script version_script, epoch_script, claim_script, rules_script;
+    struct cg_redis_rules rules;
     struct cg_redis_stats *stats; /* owned */
     struct cg_redis_toll toll;
     struct cg_str namespace;
-    struct cg_str *route_names; /* owned, as they stand in keys, with a colon */
-    char **route_texts;         /* owned: their bytes */
-    size_t route_count;
-    char lifetime_ms[24];             /* of versions and the epoch, as text */
+    struct cg_str *route_names;       /* owned, as they stand in keys, with a colon */
+    char **route_texts;               /* owned: their bytes */
+    size_t route_count;               /* room; names that are not there yet are empty */
+    _Atomic uint64_t lifetime_ms;     /* of versions and the epoch */
     struct cg_redis_journal *journal; /* owned */
     struct cg_redis_trust trust;
     atomic_uint open_handles;
@@ -62,6 +70,7 @@ struct cg_redis_handle {
     unsigned hello_greetings, hello_strange; /* redis_trust.c: as they were when … */
     unsigned hello_belief;
     int64_t hello_sent_ms; /* … the hello was sent */
+    bool rules_told;       /* with it */
     struct cg_redis_heartbeat heartbeat;
     bool has_left;                    /* Redis was told that the process ends */
     char record[CG_REDIS_RUN_ID_MAX]; /* redis_trust.c: which servers, as the epoch says it */
@@ -71,6 +80,9 @@ struct cg_redis_handle {
     bool fetching_bans;
     struct cg_epoch list_epoch; /* of the fetch */
     bool list_epoch_known;
+    struct cg_buf agreed; /* of the fetch: what the others' route sets have in common … */
+    bool has_sets;        /* … where there are others */
+    bool sets_known;
     size_t list_fetch; /* which one it is */
     struct cg_timer delivery;
     struct cg_redis_reporter *reporter; /* owned; NULL: statistics are off */
@@ -156,7 +168,7 @@ struct cg_str cg_redis_version_key(const struct cg_redis *redis, const struct cg
 /* Any other one; what the part has in braces decides where it is. */
 struct cg_str cg_redis_plain_key(const struct cg_redis *redis, const char *part,
                                  char room[CG_REDIS_KEY_MAX]);
-/* `part`: "epoch", "list" or "members". */
+/* `part`: "epoch", "list", "members" or "rules". */
 struct cg_str cg_redis_bans_key(const struct cg_redis *redis, const char *part,
                                 char room[CG_REDIS_KEY_MAX]);
 struct cg_str cg_redis_claim_key(const struct cg_redis *redis, const uint8_t id[CG_DIGEST_BYTES],
@@ -169,6 +181,10 @@ void cg_redis_keys_fini(struct cg_redis *redis);
 /* 128 random bits. */
 struct cg_token cg_redis_new_token(struct cg_redis_handle *handle);
 struct cg_str cg_redis_number(uint64_t number, char room[24]);
+/* The name of this process among the members. */
+struct cg_str cg_redis_process_name(const struct cg_redis *redis, char room[2 * CG_DIGEST_BYTES]);
+/* How long versions and the epoch live, as text. */
+struct cg_str cg_redis_lifetime(const struct cg_redis *redis, char room[24]);
 
 /* ---- redis_script.c ---- */
 void cg_redis_scripts_init(struct cg_redis *redis);
@@ -193,6 +209,23 @@ bool cg_redis_epoch_read(struct cg_str text, struct cg_epoch *ret_epoch, struct 
 void cg_redis_bans_then_answer(struct cg_redis_call *call);
 /* All of a BAN. */
 void cg_redis_start_bans(struct cg_redis_call *call, const struct cg_ban *bans, size_t count);
+
+/* Appends the two texts of a ban, as the list has them; longer ones count as everything. */
+void cg_redis_ban_write(const struct cg_ban *ban, struct cg_buf *out);
+
+/* ---- redis_rules.c ---- */
+extern const struct cg_str cg_redis_rules_text;
+void cg_redis_rules_init(struct cg_redis_rules *rules, const struct cg_ruleset *ruleset);
+void cg_redis_rules_fini(struct cg_redis_rules *rules);
+/* store.h, announce. */
+void cg_redis_rules_announce(struct cg_store *store, const struct cg_ruleset *ruleset,
+                             cg_store_done_fn answer, void *owner);
+/* Tells the others, or that this process leaves. An integer is a good answer. */
+bool cg_redis_rules_tell(struct cg_redis_handle *handle, bool leaves, bool whole,
+                         cg_redis_reply_fn answer, void *owner, size_t index);
+/* What all have told (HGETALL): `agreed` and `has_sets` of the handle. */
+void cg_redis_rules_read(struct cg_redis_handle *handle, const redisReply *sets);
+enum { CG_REDIS_SET_BYTES_MAX = 1 << 20 };
 
 /* ---- redis_deliver.c ---- */
 /* Keeps what was not acknowledged and makes the whole process distrust, before it returns. */

@@ -89,9 +89,10 @@ static void add_to(struct cg_redis_reporter *reporter, struct cg_str key, struct
 static void keep_alive(struct cg_redis_reporter *reporter, struct cg_str key)
 {
     struct cg_redis_words words = {0};
+    char life[24];
     cg_redis_words_add(&words, CG_STR("PEXPIRE"));
     cg_redis_words_add(&words, key);
-    cg_redis_words_add(&words, cg_str_from(reporter->handle->redis->lifetime_ms));
+    cg_redis_words_add(&words, cg_redis_lifetime(reporter->handle->redis, life));
     ask(reporter, key, &words, on_told);
 }
 
@@ -209,8 +210,9 @@ static void report_keys(struct cg_redis_reporter *reporter)
     size_t count = cg_redis_stats_take_keys(reporter->stats, reporter->changes);
     for (size_t i = 0; i < count; i++) {
         const struct cg_redis_key_change *row = &reporter->changes[i];
-        struct cg_str name =
-            row->route < stats->route_count ? stats->route_names[row->route] : CG_STR("-:");
+        bool named =
+            row->route < stats->route_count && !cg_str_empty(stats->route_names[row->route]);
+        struct cg_str name = named ? stats->route_names[row->route] : CG_STR("-:");
         int length = snprintf(field, sizeof(field), "%.*s%llu", CG_STR_ARG(name),
                               (unsigned long long)row->end_s);
         if (length > 0 && (size_t)length < sizeof(field))

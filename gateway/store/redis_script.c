@@ -75,6 +75,7 @@ void cg_redis_scripts_init(struct cg_redis *redis)
     name_script(&redis->version_script, cg_str_of(version_text, sizeof(version_text) - 1));
     name_script(&redis->epoch_script, cg_redis_epoch_text);
     name_script(&redis->claim_script, cg_redis_claim_text);
+    name_script(&redis->rules_script, cg_redis_rules_text);
 }
 
 void cg_redis_script_begin(struct cg_redis_words *words, const struct cg_redis_script *script,

@@ -28,23 +28,39 @@ static int compare_to_name(const void *name, const void *row)
                          ((const struct cg_redis_route_name *)row)->name);
 }
 
+/* Under the lock, once there are threads. */
 static void sort_names(struct cg_redis_stats *stats)
 {
-    stats->sorted = calloc(stats->route_count + 1, sizeof(*stats->sorted));
-    CG_ASSERT(stats->sorted != NULL);
-    for (size_t i = 0; i < stats->route_count; i++)
-        stats->sorted[i] = (struct cg_redis_route_name){stats->route_names[i], (uint32_t)i};
-    qsort(stats->sorted, stats->route_count, sizeof(*stats->sorted), compare_names);
-    for (size_t i = 1; i < stats->route_count; i++)
+    stats->named = 0;
+    for (size_t i = 0; i < stats->route_count && stats->route_names[i].length > 0; i++)
+        stats->sorted[stats->named++] =
+            (struct cg_redis_route_name){stats->route_names[i], (uint32_t)i};
+    qsort(stats->sorted, stats->named, sizeof(*stats->sorted), compare_names);
+    for (size_t i = 1; i < stats->named; i++)
         if (compare_texts(stats->sorted[i].name, stats->sorted[i - 1].name) == 0)
             stats->sorted[i].route = stats->sorted[i - 1].route;
 }
 
-size_t cg_redis_stats_route(const struct cg_redis_stats *stats, struct cg_str name)
+static size_t find_route(const struct cg_redis_stats *stats, struct cg_str name)
 {
     const struct cg_redis_route_name *found =
-        bsearch(&name, stats->sorted, stats->route_count, sizeof(*stats->sorted), compare_to_name);
+        bsearch(&name, stats->sorted, stats->named, sizeof(*stats->sorted), compare_to_name);
     return found == NULL ? stats->route_count : found->route;
+}
+
+size_t cg_redis_stats_route(struct cg_redis_stats *stats, struct cg_str name)
+{
+    cg_redis_stats_lock(stats);
+    size_t route = find_route(stats, name);
+    cg_redis_stats_unlock(stats);
+    return route;
+}
+
+void cg_redis_stats_named(struct cg_redis_stats *stats)
+{
+    cg_redis_stats_lock(stats);
+    sort_names(stats);
+    cg_redis_stats_unlock(stats);
 }
 
 /* ---- lifetime ---- */
@@ -58,7 +74,8 @@ struct cg_redis_stats *cg_redis_stats_create(const struct cg_str *route_names, s
     stats->route_count = route_count;
     stats->interval_ms = interval_ms;
     stats->route_keys = calloc(route_count + 1, sizeof(*stats->route_keys));
-    CG_ASSERT(stats->route_keys != NULL);
+    stats->sorted = calloc(route_count + 1, sizeof(*stats->sorted));
+    CG_ASSERT(stats->route_keys != NULL && stats->sorted != NULL);
     sort_names(stats);
     return stats;
 }
@@ -179,9 +196,8 @@ void cg_redis_stats_put(struct cg_redis_stats *stats, const struct cg_store_flee
     cg_redis_stats_lock(stats);
     stats->fleet = *fleet;
     stats->read_ms = cg_clock_monotonic_ms();
-    for (size_t i = 0; i < stats->route_count; i++)
-        stats->route_keys[i] =
-            fleet->route_keys[cg_redis_stats_route(stats, stats->route_names[i])];
+    for (size_t i = 0; i < stats->named; i++)
+        stats->route_keys[i] = fleet->route_keys[find_route(stats, stats->route_names[i])];
     stats->known = true;
     cg_redis_stats_unlock(stats);
 }

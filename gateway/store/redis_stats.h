@@ -26,9 +26,12 @@ struct cg_redis_stats;
 /* Whoever knows what this process has counted so far. Any thread may ask. */
 typedef void (*cg_redis_counted_fn)(void *owner, uint64_t ret_counters[CG_FLEET_COUNTERS]);
 
-/* `route_names` as they stand in keys, with a colon behind; borrowed. */
+/* `route_names` as they stand in keys, with a colon behind; borrowed. Those at the end may be
+ * empty, to be filled in later. */
 struct cg_redis_stats *cg_redis_stats_create(const struct cg_str *route_names, size_t route_count,
                                              uint32_t interval_ms);
+/* One was filled in. */
+void cg_redis_stats_named(struct cg_redis_stats *stats);
 /* Takes NULL; returns NULL. */
 struct cg_redis_stats *cg_redis_stats_destroy(struct cg_redis_stats *stats);
 /* Before the first handle is opened. Without it only keys are counted. */

@@ -23,13 +23,14 @@ struct cg_redis_route_name {
 
 struct cg_redis_stats {
     const struct cg_str *route_names;
-    size_t route_count;
-    struct cg_redis_route_name *sorted; /* owned, route_count of them, by name */
-    uint32_t interval_ms;               /* 0: off */
+    size_t route_count;   /* room for names; those that are not there yet are empty */
+    uint32_t interval_ms; /* 0: off */
     cg_redis_counted_fn counted;
     void *counted_owner;
     /* Under the lock. */
     pthread_mutex_t lock;
+    struct cg_redis_route_name *sorted; /* owned: those that are there, by name */
+    size_t named;
     struct cg_redis_key_change changes[CG_REDIS_STATS_CHANGES];
     uint64_t told[CG_FLEET_COUNTERS]; /* what Redis was told of */
     int64_t due_ms;                   /* monotonic: of the next report */
@@ -40,7 +41,7 @@ struct cg_redis_stats {
 };
 
 /* The first route of that name, with its colon; route_count when there is none. */
-size_t cg_redis_stats_route(const struct cg_redis_stats *stats, struct cg_str name);
+size_t cg_redis_stats_route(struct cg_redis_stats *stats, struct cg_str name);
 /* True for one handle of the process, and for the others not before the interval is over. */
 bool cg_redis_stats_claim(struct cg_redis_stats *stats);
 /* What there is to tell; it counts as told. Returns how many changes. */

@@ -31,14 +31,12 @@ struct cg_redis *cg_redis_create(const struct cg_settings *settings, char **ret_
         return NULL;
     }
     redis->peer.reply_bytes_max += settings->entry_bytes_max;
-    uint64_t longest_ms = settings->ruleset == NULL ? 0 : settings->ruleset->lifetime_max_ms;
-    if (longest_ms > lifetime_longest_ms)
-        longest_ms = lifetime_longest_ms;
-    cg_redis_number(longest_ms + margin_ms, redis->lifetime_ms);
+    cg_redis_outlive(redis, settings->ruleset == NULL ? 0 : settings->ruleset->lifetime_max_ms);
     cg_redis_keys_init(redis);
     cg_redis_scripts_init(redis);
     redis->stats =
         cg_redis_stats_create(redis->route_names, redis->route_count, settings->store_stats_ms);
+    cg_redis_rules_init(&redis->rules, settings->ruleset);
     cg_redis_trust_init(redis);
     return redis;
 }
@@ -52,8 +50,16 @@ struct cg_redis *cg_redis_destroy(struct cg_redis *redis)
     cg_redis_keys_fini(redis);
     cg_redis_peer_fini(&redis->peer);
     cg_redis_trust_fini(redis);
+    cg_redis_rules_fini(&redis->rules);
     free(redis);
     return NULL;
+}
+
+void cg_redis_outlive(struct cg_redis *redis, uint64_t lifetime_ms)
+{
+    uint64_t longest_ms = lifetime_ms > lifetime_longest_ms ? lifetime_longest_ms : lifetime_ms;
+    if (longest_ms + margin_ms > atomic_load(&redis->lifetime_ms))
+        atomic_store(&redis->lifetime_ms, longest_ms + margin_ms);
 }
 
 void cg_redis_count(struct cg_redis *redis, cg_redis_counted_fn counted, void *owner)
@@ -161,6 +167,7 @@ struct cg_store *cg_redis_open(struct cg_redis *redis, struct st_h2o_context_t *
     handle->wait_replicas = settings->wait_replicas;
     cg_recycler_init(&handle->calls, sizeof(struct cg_redis_call), CALLS_KEPT_MAX);
     handle->random_used = sizeof(handle->random);
+    cg_buf_init(&handle->agreed, CG_REDIS_SET_BYTES_MAX);
     handle->delivery = (struct cg_timer){.on_expiry = on_delivery, .owner = handle};
     handle->node_settings = (struct cg_redis_node_settings){
         .peer = &redis->peer,
@@ -210,6 +217,7 @@ struct cg_store *cg_redis_close(struct cg_store *store)
     CG_ASSERT(handle->waiting_for_bans == NULL);
     cg_bans_unref(handle->bans);
     cg_recycler_fini(&handle->calls);
+    cg_buf_fini(&handle->agreed);
     free(handle);
     return NULL;
 }

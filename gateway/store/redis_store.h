@@ -42,6 +42,12 @@ struct st_h2o_context_t;
 struct cg_redis *cg_redis_create(const struct cg_settings *settings, char **ret_error);
 /* Says who knows what this process has counted. Before the first handle is opened. */
 void cg_redis_count(struct cg_redis *redis, cg_redis_counted_fn counted, void *owner);
+/* For rules that keep answers for `lifetime_ms`; any thread. It never falls: versions and bans
+ * outlive what was stored under earlier rules. */
+void cg_redis_outlive(struct cg_redis *redis, uint64_t lifetime_ms);
+/* What keys of answers of that route are to bear (cg_route.key_route), for rules that come after
+ * the first. From one thread, and before others see the rules. */
+uint32_t cg_redis_route(struct cg_redis *redis, struct cg_str name);
 /* All handles must have been closed. Takes NULL; returns NULL. */
 struct cg_redis *cg_redis_destroy(struct cg_redis *redis);
 

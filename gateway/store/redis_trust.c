@@ -225,6 +225,17 @@ static void believe(struct cg_redis_handle *handle, const struct cg_redis_epoch_
     cg_redis_member_beat(handle);
 }
 
+/* On the same connection, so it is answered before the hello. */
+static void on_rules_told(void *owner, size_t index, const redisReply *reply)
+{
+    struct cg_redis_handle *handle = owner;
+    (void)index;
+    handle->rules_told = !cg_redis_is_error(reply);
+    if (!handle->rules_told && reply != NULL && reply->type == REDIS_REPLY_ERROR &&
+        is_current(handle))
+        refuse(handle, reply);
+}
+
 static void on_hello(void *owner, size_t index, const redisReply *reply)
 {
     struct cg_redis_handle *handle = owner;
@@ -233,7 +244,7 @@ static void on_hello(void *owner, size_t index, const redisReply *reply)
         return; /* another one follows, or has */
     if (cg_redis_is_noscript(reply) && index == 0)
         send_hello(handle, true);
-    else if (cg_redis_epoch_reply_read(reply, &said))
+    else if (handle->rules_told && cg_redis_epoch_reply_read(reply, &said))
         believe(handle, &said);
     else
         refuse(handle, reply);
@@ -261,7 +272,9 @@ static void send_hello(struct cg_redis_handle *handle, bool whole)
     handle->hello_sent_ms = trust->now_ms();
     unlock(trust);
     handle->hello_greetings = handle->greetings;
-    if (!cg_redis_epoch_send(handle, &order, whole, on_hello, handle, whole ? 1 : 0))
+    handle->rules_told = false;
+    if (!cg_redis_rules_tell(handle, false, true, on_rules_told, handle, 0) ||
+        !cg_redis_epoch_send(handle, &order, whole, on_hello, handle, whole ? 1 : 0))
         refuse(handle, NULL);
 }
 

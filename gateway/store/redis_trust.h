@@ -65,7 +65,7 @@ struct cg_redis_order {
 struct cg_redis_epoch_reply {
     int64_t server_ms;
     uint64_t lapsed; /* other members whose lease is over, and who are not gone */
-    bool renewed_history, joined, unknown, has_others, record_differs;
+    bool renewed_history, joined, unknown, has_others, record_differs, rules_untold;
 };
 
 extern const struct cg_str cg_redis_epoch_text;

@@ -20,6 +20,7 @@
 #include "cachegate/ban.h"
 #include "cachegate/blob.h"
 #include "cachegate/key.h"
+#include "cachegate/ruleset.h"
 #include "cachegate/version.h"
 #include "gateway/store/claims.h"
 
@@ -159,6 +160,14 @@ struct cg_store_port {
      * 0.
      */
     uint32_t (*unpurged_hold_ms)(struct cg_store *store);
+    /*
+     * Tells all gateways on the store that this process is about to have those rules too, so that
+     * nobody believes or stores answers of routes that they do not agree on (cg_bans_agree). After
+     * an OK every lookup that starts anywhere knows; when it is unavailable they are told before
+     * this process believes the store again. NULL: there are no others.
+     */
+    void (*announce)(struct cg_store *store, const struct cg_ruleset *ruleset,
+                     cg_store_done_fn answer, void *owner);
     /* This handle's claims, valid as long as it is. NULL, or answering NULL: nobody shares a fetch
      * through this store. */
     struct cg_claims *(*claims)(struct cg_store *store);

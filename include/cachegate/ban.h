@@ -4,7 +4,8 @@
  *
  * A snapshot is immutable and reference-counted; appending makes a new one. It is complete from
  * `first` on: an entry whose epoch is older than that, or of another generation, is dead whatever
- * it holds, so trimming the list can only cause misses.
+ * it holds, so trimming the list can only cause misses. It also says which routes all gateways
+ * agreed on when it was made: whoever comes with other rules moves the epoch.
  */
 #ifndef CACHEGATE_BAN_H
 #define CACHEGATE_BAN_H
@@ -43,6 +44,11 @@ struct cg_bans *cg_bans_append(const struct cg_bans *bans, const struct cg_ban *
  */
 struct cg_bans *cg_bans_restore(struct cg_epoch epoch, const struct cg_ban *added, size_t count,
                                 int64_t now_ms);
+/* Before the snapshot is shared: of the routes, all gateways agree on that set only (agreement.h).
+ * Copied. */
+void cg_bans_restrict(struct cg_bans *bans, struct cg_str route_set);
+/* Whether all of them agree on the route of that digest (cg_route_digest). */
+bool cg_bans_agree(const struct cg_bans *bans, const uint8_t digest[CG_DIGEST_BYTES]);
 struct cg_epoch cg_bans_epoch(const struct cg_bans *bans);
 size_t cg_bans_count(const struct cg_bans *bans);
 /* Whether an answer to that path and query, stored under `epoch`, is covered. */

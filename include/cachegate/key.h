@@ -18,7 +18,8 @@ struct cg_secret {
 
 struct cg_key {
     uint8_t id[CG_DIGEST_BYTES];
-    uint32_t route; /* index in the ruleset: for readable names only, keys are compared by id */
+    uint32_t route; /* cg_route.key_route: for readable names only, keys are compared by id */
+    bool pushed;    /* cg_route.pushed */
 };
 
 /* Everything derived from the secret, once (HMAC-SHA-256 with a label each). */

@@ -81,7 +81,21 @@ void cg_purge_after(const struct cg_ruleset *ruleset, const struct cg_plan *plan
 void cg_purge_on_refusal(const struct cg_ruleset *ruleset, const struct cg_plan *plan,
                          unsigned status, struct cg_arena *arena, struct cg_purge_set *ret_set);
 
+/* Adds what is in `more`; both of one kind (names or none), and in the same arena. */
+void cg_purge_set_join(struct cg_purge_set *set, const struct cg_purge_set *more,
+                       struct cg_arena *arena);
+
 /* For the admin API: these add to a set, zeroed before the first use. */
+/*
+ * What must be purged before `next` takes the place of `before`: every cached route that is not as
+ * it was. Its answers stand under a digest of their own, but may be there already, from a time when
+ * the rules were these before; what was written since then was not purged by them. Everything, when
+ * there are too many.
+ */
+void cg_purge_of_changes(const struct cg_ruleset *before, const struct cg_ruleset *next,
+                         struct cg_arena *arena, struct cg_purge_set *set);
+/* Everything that is stored. */
+void cg_purge_of_everything(struct cg_arena *arena, struct cg_purge_set *set);
 /* False when the text is no pattern (then `problems` says why). */
 bool cg_purge_of_pattern(const struct cg_ruleset *ruleset, struct cg_str pattern,
                          struct cg_arena *arena, struct cg_problems *problems,

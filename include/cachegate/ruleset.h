@@ -187,11 +187,15 @@ struct cg_names {
 struct cg_route {
     struct cg_str name; /* the `name` key, else the match as written: in metrics and logs */
     unsigned index;
+    /* What keys of its answers bear (cg_key). The index, unless the shell numbers the routes of
+     * several generations by their names: to be set before others see the ruleset. */
+    uint32_t key_route;
     struct cg_str *methods; /* tokens; GET implies HEAD (added) */
     size_t method_count;    /* 0: any */
     const struct cg_pattern *pattern;
     struct cg_str host; /* lower-case; empty: any; may start with "*." */
     unsigned upstream;
+    struct cg_str upstream_name;
 
     enum cg_cache_mode cache; /* NEVER too for routes that can only see unsafe methods */
     bool scope_user;          /* partitioned by identity */
@@ -227,6 +231,7 @@ struct cg_route {
 
     unsigned *shapes; /* for cached routes: those that can match it */
     size_t shape_count;
+    uint8_t digest[CG_DIGEST_BYTES]; /* cg_route_digest */
     const struct cg_node *where;
 };
 
@@ -305,6 +310,23 @@ const struct cg_route *cg_ruleset_route(const struct cg_ruleset *ruleset, struct
                                         struct cg_str host, const struct cg_path *path,
                                         struct cg_str captures[CG_HOLES_MAX]);
 const struct cg_group *cg_ruleset_group(const struct cg_ruleset *ruleset, struct cg_str name);
+
+/*
+ * What an answer of the route is made of, for whom and for how long it is kept, and every write
+ * whose purges can reach it, in order: its own definition, the identity rules, its shapes, the
+ * clauses that name them, and the matches of those who come first. It is part of the canonical
+ * request, so that what was stored under one definition is not found under another, be it in
+ * another generation of rules or in another gateway. It does not depend on the secret.
+ */
+static inline const uint8_t *cg_route_digest(const struct cg_route *route)
+{
+    return route->digest;
+}
+/* Equal where all routes in their order, all groups and `cache` are. */
+void cg_ruleset_digest(const struct cg_ruleset *ruleset, uint8_t ret_digest[CG_DIGEST_BYTES]);
+/* The route of that digest, or NULL. */
+const struct cg_route *cg_ruleset_route_like(const struct cg_ruleset *ruleset,
+                                             const struct cg_route *route);
 /*
  * Whether a request field of that (lower-case) name looks like identity or credential: it matches
  * one of credential_names and is not in the built-in table of exemptions. Ask here rather than

@@ -80,7 +80,7 @@ def cpu(summary, path):
 
 def latency(summary, path):
     """Lines: p50 and p99 over the rate of arrival. A line ends where it does not keep up."""
-    present = [one for one in summary.cells if one.startswith("rate-")]
+    present = summary.rates()
     contenders = summary.contenders(present)
     if len(present) < 2:
         return False

@@ -19,10 +19,24 @@ def revision():
     return done.stdout.strip() or "an unknown revision"
 
 
-def describe_run(options):
+def new_run(options, labels):
+    """What is known before anything was measured; the rest is filled in."""
     now = datetime.datetime.now(datetime.timezone.utc)
     return {"date": now.strftime("%Y-%m-%d"), "time": now.strftime("%H%M"), "revision": revision(),
-            "quick": options.quick, "machine": machine.describe()}
+            "quick": options.quick, "machine": machine.describe(), "labels": labels,
+            "options": {name: getattr(options, name) for name in ("rounds", "seconds", "entries")},
+            "left_out": [], "rows": [], "redis": [], "purges": []}
+
+
+def merged(run, options):
+    """With --into: the earlier run with what was repeated in place of what it had."""
+    if not options.into:
+        return run
+    earlier = json.loads(options.into.read_text())
+    kept = [row for row in earlier["rows"] if row["scenario"] not in options.only]
+    return {**earlier, "rows": kept + run["rows"], "redis": run["redis"] or earlier["redis"],
+            "purges": run["purges"] or earlier["purges"],
+            "repeated": sorted({*earlier.get("repeated", []), *options.only})}
 
 
 def replace_tables(text):
@@ -55,18 +69,25 @@ def write_raw(run, path):
     path.write_text("{" + ",\n".join(lines) + "}\n")
 
 
-def write(run, options):
+def places(run, options):
+    """Where the results go, and the file for the raw numbers."""
+    if options.into:
+        return options.into.resolve().parent.parent, options.into
     folder = options.output or (ROOT / "loadtest" if options.whole else ROOT / "build" / "loadtest")
-    folder = pathlib.Path(folder).resolve()
+    name = run["date"] if options.whole else f"{run['date']}-{run['time']}"
+    return pathlib.Path(folder).resolve(), pathlib.Path(folder) / "results" / f"{name}.json"
+
+
+def write(run, options):
+    folder, raw = places(run, options)
     summary = Summary(run["rows"])
-    (folder / "results").mkdir(parents=True, exist_ok=True)
-    raw = folder / "results" / f"{run['date']}{'' if options.whole else '-' + run['time']}.json"
+    raw.parent.mkdir(parents=True, exist_ok=True)
     write_raw(run, raw)
     drawn = plots.draw(summary, run["purges"], folder / "plots")
     if not drawn:
         say("no plots: gnuplot is missing, or there is too little to draw")
     text = tables.whole(run, summary, drawn)
-    if options.whole and not options.output:
+    if folder == README.parent:
         replace_tables(text)
     else:
         (folder / "report.md").write_text(text)

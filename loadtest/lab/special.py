@@ -70,9 +70,8 @@ def purge_once(lab, contender, entries):
             "gateway_bytes": contender.process.resident(), "redis_bytes": lab.redis.resident()}
 
 
-def purges(lab, contenders, sizes, rounds):
-    """Small fills are repeated; a million entries are filled in once."""
-    rows = []
+def purges(lab, contenders, sizes, rounds, rows):
+    """Appends to `rows`. Small fills are repeated; a million entries are filled in once."""
     for entries in sizes:
         for number in range(rounds if entries <= 10_000 else 1):
             for contender in contenders:
@@ -85,7 +84,6 @@ def purges(lab, contenders, sizes, rounds):
                     rows.append({"contender": contender.name, "entries": entries,
                                  "failed": str(error)})
                 lab.empty_redis()
-    return rows
 
 
 def redis_itself(lab, rounds):

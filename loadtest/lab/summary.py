@@ -40,6 +40,10 @@ class Summary:
     def cell(self, scenario, contender):
         return self.cells.get(scenario, {}).get(contender)
 
+    def rates(self):
+        return sorted((one for one in self.cells if one.startswith("rate-")),
+                      key=lambda one: int(one[5:]))
+
     def contenders(self, scenarios):
         found = []
         for scenario in scenarios:

@@ -109,7 +109,7 @@ def stampede(summary):
 
 
 def rates(summary):
-    present = [one for one in summary.cells if one.startswith("rate-")]
+    present = summary.rates()
 
     def write(one, contender):
         cell = summary.cell(one, contender)
@@ -192,6 +192,10 @@ def heading(run):
             f"Rounds: {options['rounds']} of {options['seconds']} s. Other programs (with the host's "
             f"share) took {noise} of the machine (median over all rows); load average at the start "
             f"{machine['load_average']:.1f}.\n")
+    if run.get("repeated"):
+        text += f"\nRepeated afterwards, in the same way: {', '.join(run['repeated'])}.\n"
+    if run.get("interrupted"):
+        text += "\nInterrupted: not everything was measured.\n"
     for name, reason in run["left_out"]:
         text += f"\nLeft out: {name} ({reason.strip().splitlines()[0]})\n"
     for row in run["purges"]:

@@ -32,12 +32,12 @@ def herd_client():
 
 def measure(fleet, origin, path):
     """(first to last of the cold key, all of the stored one) in milliseconds."""
-    before = sum(front.stats()["requests"] for front in fleet)
+    before = sum(front.stats()["misses"] for front in fleet)
     gate = origin.hold(path)
     client = subprocess.Popen([herd_client(), str(CLIENTS), path, *(front.address for front in fleet)],
                               stdout=subprocess.PIPE, text=True)
     assert client.stdout.readline() == "asked\n"
-    wait_until(lambda: sum(front.stats()["requests"] for front in fleet) >= before + CLIENTS, "all are asked")
+    wait_until(lambda: sum(front.stats()["misses"] for front in fleet) >= before + CLIENTS, "all wait")
     gate.wait_arrived()
     gate.release()
     cold, stored = [json.loads(client.stdout.readline()) for _ in range(2)]

@@ -189,12 +189,6 @@ class Run(Journey):
                              arguments=["--set", "via=from-flag"])
         self.assertIn("from-flag", front.get("/items").field("via"))
 
-    def test_reload_is_answered_and_changes_nothing(self):
-        front = self.gateway(self.upstream(EchoApp()), RULES)
-        front.process.send_signal(signal.SIGHUP)
-        front.wait_line(r"reloading is not supported yet")
-        self.assertEqual(front.get("/items").status, 200)
-
     def test_a_second_signal_ends_it_at_once(self):
         origin = self.upstream(EchoApp())
         front = self.gateway(origin, RULES)

@@ -196,10 +196,14 @@ class InBrowser(DashboardJourney):
 
     @classmethod
     def setUpClass(cls):
-        if browser.find() is None:
-            print("SKIPPED: there is no Chromium, so nobody looked at the dashboard", file=sys.stderr)
-            raise unittest.SkipTest("no chromium; install Debian's `chromium` or set CHROMIUM")
-        cls.browser = browser.Browser()
+        reason = "there is no Chromium; install Debian's `chromium` or set CHROMIUM"
+        try:
+            cls.browser = browser.Browser() if browser.find() else None
+        except browser.BrowserError as error:
+            reason = "Chromium does not start here: %s" % error
+        if cls.browser is None:
+            print("SKIPPED, nobody looked at the dashboard: " + reason, file=sys.stderr)
+            raise unittest.SkipTest(reason)
         cls.addClassCleanup(cls.browser.close)
 
     def page(self, **arguments):

@@ -432,6 +432,8 @@ class Nodes(HostileJourney):
                 return b"*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n" % node.port
             if word == b"EVALSHA" and words[3].endswith(b"epoch"):
                 return b"*4\r\n$23\r\n0000000000000001:0:made\r\n:1700000000000\r\n:0\r\n:2\r\n"
+            if word == b"EVAL" and words[3].endswith(b"rules"):
+                return b":1\r\n"
             if word in (b"CLIENT", b"ASKING", b"PING"):
                 return b"+OK\r\n"
             kinds = (b"MOVED 1 127.0.0.1:%d" % node.port, b"ASK 1 127.0.0.1:%d" % node.port, b"TRYAGAIN")

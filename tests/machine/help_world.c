@@ -673,6 +673,22 @@ static void count_up(void *bytes, size_t length)
     memcpy(bytes, &count, sizeof(count));
 }
 
+static const struct cg_machine_limits world_limits = {.response_capture_max = 4096,
+                                                      .json_body_max = 65536,
+                                                      .json_depth_max = 32,
+                                                      .purge_instances_max = 64,
+                                                      .entry_bytes_max = 65536,
+                                                      .flight_buffer = 16384,
+                                                      .flight_waiters_max = 1000,
+                                                      .flight_wait_ms = 5000,
+                                                      .flight_takeovers_max = 1,
+                                                      .flight_claim_ms = 3000,
+                                                      .write_hold_ms = 10000,
+                                                      .write_mark_ms = 30000,
+                                                      .outage_fetches_max = 4,
+                                                      .outage_queue_max = 8,
+                                                      .outage_wait_ms = 10000};
+
 struct world *world_create(const char *rules_yaml)
 {
     struct world *world = calloc(1, sizeof(*world));
@@ -688,36 +704,25 @@ struct world *world_create(const char *rules_yaml)
     world->mail = (struct cg_timer){.on_expiry = deliver, .owner = world};
     (void)cg_memory_on_mail(world->inner, on_mail, world);
     world->route_slots = cg_route_slots_create(world->book, world->ruleset);
-    world->machine = (struct cg_machine){
+    world->regime = (struct cg_regime){
         .ruleset = world->ruleset,
-        .limits = {.response_capture_max = 4096,
-                   .json_body_max = 65536,
-                   .json_depth_max = 32,
-                   .purge_instances_max = 64,
-                   .entry_bytes_max = 65536,
-                   .flight_buffer = 16384,
-                   .flight_waiters_max = 1000,
-                   .flight_wait_ms = 5000,
-                   .flight_takeovers_max = 1,
-                   .flight_claim_ms = 3000,
-                   .write_hold_ms = 10000,
-                   .write_mark_ms = 30000,
-                   .outage_fetches_max = 4,
-                   .outage_queue_max = 8,
-                   .outage_wait_ms = 10000},
+        .route_slots = world->route_slots,
+        .limits = world_limits,
+        .via = CG_STR("cachegate"),
+        .admin_token = CG_STR("sesame"),
+    };
+    world->machine = (struct cg_machine){
+        .regime = &world->regime,
         .upstream_count = 2,
         .store = &world->store,
         .origin = &world->origin,
         .clock = &world->clock,
         .sheet = cg_book_sheet(world->book),
-        .route_slots = world->route_slots,
-        .via = CG_STR("cachegate"),
-        .admin_token = CG_STR("sesame"),
         .writer_seed = {1, 1},
     };
     struct cg_secret secret;
     cg_secret_from_text(CG_STR("a secret of the tests"), &secret);
-    world->machine.sealer = cg_sealer_create(&secret, NULL);
+    world->regime.sealer = cg_sealer_create(&secret, NULL);
     world->machine.random_bytes = count_up;
     cg_machine_init(&world->machine);
     return world;
@@ -758,7 +763,7 @@ void world_destroy(struct world *world)
         cg_arena_fini(&world->exchanges[i]->arena);
         free(world->exchanges[i]);
     }
-    cg_sealer_destroy(world->machine.sealer);
+    cg_sealer_destroy(world->machine.regime->sealer);
     cg_blob_unref(world->last_filled);
     cg_memory_close(world->inner);
     cg_memory_destroy(world->memory);

@@ -55,6 +55,7 @@ struct world_exchange {
 
 struct world {
     struct cg_machine machine;
+    struct cg_regime regime; /* the first */
     struct cg_ruleset *ruleset;
     size_t *route_slots;
     struct cg_book *book;

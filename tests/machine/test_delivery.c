@@ -301,7 +301,7 @@ Test(delivery, name_in_the_store_is_shown_on_demand)
     struct world *world = world_with("/items/1", "vary: accept-language", "one");
     struct world_client *client = world_gets(world, "/items/1");
     cr_assert_null(strstr(world_field(client, "cache-status"), "key="));
-    world->machine.shows_keys = true;
+    world->machine.regime->shows_keys = true;
     client = world_gets(world, "/items/1");
     struct world_client *other = world_gets(world, "/items/1");
     struct world_client *variant = get(world, "/items/1", "accept-language: de");

@@ -105,7 +105,7 @@ Test(followers, who_gave_up_waiting_while_the_claim_was_asked_for_does_not_wait_
 
 Test(followers, more_than_may_wait_for_one_fetch_cost_no_more_fetches)
 {
-    fleet[0]->machine.limits.flight_waiters_max = 2;
+    fleet[0]->machine.regime->limits.flight_waiters_max = 2;
     for (size_t i = 0; i < 5; i++)
         world_gets(fleet[0], "/items/1");
     const struct cg_flight *first = fleet[0]->clients[0]->request->flight;
@@ -173,7 +173,7 @@ Test(followers, who_wants_another_variant_goes_on_when_that_is_known)
 static void expect_too_large_is_not_waited_for(const char *target, size_t asked_by_a_later_one)
 {
     for (size_t i = 0; i < GATEWAYS; i++)
-        fleet[i]->machine.limits.entry_bytes_max = 8;
+        fleet[i]->machine.regime->limits.entry_bytes_max = 8;
     for (size_t i = 0; i < GATEWAYS; i++)
         world_gets(fleet[i], target);
     world_origin_head(world_asked(fleet[0]), 200, NULL, -1);
@@ -341,7 +341,7 @@ Test(followers, one_variant_that_is_private_leaves_the_others)
 Test(followers, what_is_too_large_to_be_kept_is_remembered)
 {
     for (size_t i = 0; i < GATEWAYS; i++)
-        fleet[i]->machine.limits.entry_bytes_max = 8;
+        fleet[i]->machine.regime->limits.entry_bytes_max = 8;
     world_gets(fleet[0], "/items/1");
     world_origin_head(fleet_asked(), 200, kept, -1);
     world_origin_body(fleet[0]->exchanges[0], "123456789");

@@ -164,7 +164,7 @@ Test(herd, of_those_who_wait_for_a_dead_gateway_exactly_one_takes_over)
 
 Test(herd, a_slow_leader_keeps_its_claim)
 {
-    fleet[1]->machine.limits.flight_wait_ms = 1000000;
+    fleet[1]->machine.regime->limits.flight_wait_ms = 1000000;
     world_gets(fleet[0], "/items/1");
     world_gets(fleet[1], "/items/1");
     for (size_t i = 0; i < 100; i++)
@@ -362,7 +362,7 @@ Test(herd, of_other_gateways_one_takes_over_from_one_that_fails)
 {
     for (size_t i = 0; i < 9; i++)
         world_gets(fleet[i % GATEWAYS], "/items/1");
-    fleet[0]->machine.limits.flight_takeovers_max = 0;
+    fleet[0]->machine.regime->limits.flight_takeovers_max = 0;
     world_origin_end(world_asked(fleet[0]), CG_ORIGIN_CUT);
     settle();
     cr_assert_eq(times_asked(), 2);

@@ -320,7 +320,7 @@ Test(outage, fetches_that_end_at_once_empty_the_queue_in_one_go)
 Test(outage, followers_do_not_leave_a_fetch_that_is_not_sent)
 {
     struct world *world = create();
-    world->machine.limits.flight_wait_ms = 100;
+    world->machine.regime->limits.flight_wait_ms = 100;
     fill_places(world);
     struct world_client *founder = world_gets(world, "/items/x");
     struct world_client *follower = world_gets(world, "/items/x");

@@ -300,7 +300,7 @@ Test(outage_memory, a_flush_empties_it)
 Test(outage_memory, followers_do_not_leave_a_fetch_that_is_not_sent)
 {
     struct world *world = create();
-    world->machine.limits.flight_wait_ms = 100;
+    world->machine.regime->limits.flight_wait_ms = 100;
     world->store_down = true;
     for (int i = 0; i < PLACES; i++) {
         char target[32];

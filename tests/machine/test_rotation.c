@@ -27,10 +27,10 @@ static void become(struct world *world, enum stage stage)
     cg_secret_from_text(cg_str_from(stages[stage].secret), &secret);
     if (stages[stage].previous != NULL)
         cg_secret_from_text(cg_str_from(stages[stage].previous), &previous);
-    cg_sealer_destroy(world->machine.sealer);
-    world->machine.sealer =
+    cg_sealer_destroy(world->machine.regime->sealer);
+    world->machine.regime->sealer =
         cg_sealer_create(&secret, stages[stage].previous == NULL ? NULL : &previous);
-    world->machine.ruleset =
+    world->machine.regime->ruleset =
         make_ruleset_under(rules, NULL, stages[stage].secret, stages[stage].previous);
 }
 

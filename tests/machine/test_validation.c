@@ -260,7 +260,7 @@ Test(validation, answer_that_is_too_large_now_is_not_asked_about)
 {
     struct world *world = world_create(rules);
     stored(world, "/items/1", tagged);
-    world->machine.limits.entry_bytes_max = 3;
+    world->machine.regime->limits.entry_bytes_max = 3;
     world_time_passes(world, 61000);
     struct world_client *client = world_gets(world, "/items/1");
     cr_assert_str_eq(asked_with(world_asked(world), "if-none-match"), "");
@@ -429,15 +429,15 @@ Test(validation, wish_for_a_newer_answer_asks_about_the_fresh_one)
 Test(validation, second_look_of_a_rotation_is_no_base)
 {
     struct world *world = world_create(rules);
-    world->machine.ruleset = make_ruleset_under(rules, NULL, "old", NULL);
+    world->machine.regime->ruleset = make_ruleset_under(rules, NULL, "old", NULL);
     stored(world, "/fresher/1", tagged);
-    world->machine.ruleset = make_ruleset_under(rules, NULL, "new", "old");
+    world->machine.regime->ruleset = make_ruleset_under(rules, NULL, "new", "old");
     struct world_client *client =
         world_asks(world, "GET", "/fresher/1", "cache-control: no-cache", NULL);
     cr_assert_str_eq(asked_with(world_asked(world), "if-none-match"), "");
     world_origin_answers(world_asked(world), 200, NULL, "anew");
     cr_assert(world_got(client, 200, "anew", "stored"));
-    world->machine.ruleset = make_ruleset_under(rules, NULL, "new", NULL);
+    world->machine.regime->ruleset = make_ruleset_under(rules, NULL, "new", NULL);
     cr_assert(world_got(world_gets(world, "/fresher/1"), 200, "anew", "hit"));
     world_reap(world);
     world_destroy(world);

@@ -247,7 +247,7 @@ static void read_one(void)
     *asked = (struct asked){
         .used = true,
         .resource = resource,
-        .key = {.id = {(uint8_t)(resource + 1)}},
+        .key = {.id = {(uint8_t)(resource + 1)}, .pushed = true},
         .least_here = world.answered_here[resource],
         .least_elsewhere = world.answered_elsewhere[resource],
     };

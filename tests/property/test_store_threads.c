@@ -81,6 +81,7 @@ static void make_plan(size_t resource, struct cg_arena *arena, struct cg_plan *r
                                  .instances = {instance_of(resource), instance_of(RESOURCES)},
                                  .instance_count = 2};
     ret_plan->key.id[9] = (uint8_t)(1 + resource);
+    ret_plan->key.pushed = true; /* counts where the copies are watched */
     (void)cg_path_parse(target, arena, &ret_plan->path, &ret_plan->query);
 }
 

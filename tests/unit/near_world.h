@@ -349,7 +349,7 @@ static void world_begin(void)
     for (uint8_t i = 0; i < CG_INSTANCES_MAX; i++)
         instances[i] = instance_of(i);
     for (unsigned i = 0; i < 2; i++)
-        keys[i] = (struct cg_key){.id = {(uint8_t)(i + 1)}, .route = i};
+        keys[i] = (struct cg_key){.id = {(uint8_t)(i + 1)}, .route = i, .pushed = i == PUSHED};
     world.routes[PUSHED].pushed = true;
     world.ruleset = (struct cg_ruleset){.routes = world.routes, .route_count = 2};
     world.settings = (struct cg_settings){

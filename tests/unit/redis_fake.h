@@ -113,8 +113,8 @@ static void fake_answer_as_redis(struct fake *fake, struct fake_peer *peer,
 /* Heartbeats come when they please: they are answered, with all replicas, and not counted. */
 static bool fake_answer_heartbeat(struct fake_peer *peer, const redisReply *command)
 {
-    bool beats = command->elements > 6 && (strcmp(command->element[6]->str, "beat") == 0 ||
-                                           strcmp(command->element[6]->str, "join") == 0);
+    bool beats = command->elements > 7 && (strcmp(command->element[7]->str, "beat") == 0 ||
+                                           strcmp(command->element[7]->str, "join") == 0);
     bool waits = peer->beaten && strcmp(command->element[0]->str, "WAIT") == 0;
     peer->beaten = beats;
     if (beats)
@@ -124,13 +124,23 @@ static bool fake_answer_heartbeat(struct fake_peer *peer, const redisReply *comm
     return beats || waits;
 }
 
+/* What gateways tell each other of their rules: there is no other. Nor is that counted. */
+static bool fake_answer_rules(struct fake_peer *peer, const redisReply *command)
+{
+    bool reads = strcmp(command->element[0]->str, "HGETALL") == 0;
+    bool tells = command->elements > 3 && strstr(command->element[3]->str, ":rules") != NULL;
+    if (reads || tells)
+        cg_buf_add_text(&peer->out, reads ? "*0\r\n" : ":0\r\n");
+    return reads || tells;
+}
+
 static void fake_answer(struct fake *fake, struct fake_peer *peer, const redisReply *command)
 {
     char line[256] = "";
     size_t end = 0;
-    if (fake_answer_heartbeat(peer, command))
+    if (fake_answer_heartbeat(peer, command) || fake_answer_rules(peer, command))
         return;
-    if (command->elements > 6 && strcmp(command->element[6]->str, "renew") == 0)
+    if (command->elements > 7 && strcmp(command->element[7]->str, "renew") == 0)
         fake->renewals++;
     for (size_t i = 0; i < command->elements && i < 4; i++)
         end += (size_t)snprintf(line + end, sizeof(line) - end, "%s%.60s", i == 0 ? "" : " ",

@@ -103,13 +103,14 @@ Test(redis, keys_are_readable_and_all_of_them_expire)
         "test:{bans}:epoch",
         "test:{bans}:list",
         "test:{bans}:members",
+        "test:{bans}:rules",
     };
     char text[256];
     fill(here, 1, CG_STR("entry"), 60000);
     prepare(here, 1);
     ban_all(here, (const char *const[]){"/a"}, 1);
     told_by_redis(text, "DBSIZE", NULL, NULL);
-    cr_expect_str_eq(text, "5");
+    cr_expect_str_eq(text, "6");
     for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
         told_by_redis(text, "PTTL", expected[i], NULL);
         cr_expect(text[0] != '\0' && text[0] != '-', "%s: %s", expected[i], text);

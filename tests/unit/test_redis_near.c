@@ -27,7 +27,7 @@ static void open_all(uint32_t tracking_timeout_ms)
     routes[STRICT].name = CG_STR("strict");
     routes[PUSHED].name = CG_STR("pushed");
     for (uint32_t i = 0; i < 2; i++)
-        keys[i] = (struct cg_key){.id = {(uint8_t)(i + 1)}, .route = i};
+        keys[i] = (struct cg_key){.id = {(uint8_t)(i + 1)}, .route = i, .pushed = i == PUSHED};
     for (uint8_t i = 0; i < INSTANCES; i++)
         instances[i] = (struct cg_instance){{i, 9}};
     world.ruleset.routes = routes;
