@@ -26,6 +26,7 @@ int cg_cli_healthcheck(int argc, char **argv);
 int cg_cli_reload(int argc, char **argv);
 int cg_cli_inspect(int argc, char **argv);
 int cg_cli_reference(int argc, char **argv);
+/* Of the command that argv names, else of all. */
 int cg_cli_help(int argc, char **argv);
 int cg_cli_version(int argc, char **argv);
 

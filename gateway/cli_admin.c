@@ -14,6 +14,7 @@ struct call {
     json_t *patterns; /* of a purge or refresh; all owned */
     json_t *groups;
     json_t *users;
+    json_t *tags;
     json_t *urls; /* of a refresh; NULL otherwise */
     json_t *headers;
 };
@@ -38,10 +39,11 @@ static int print_answer(const struct cg_cli_target *target, struct cg_str answer
     const char *error = json_string_value(json_object_get(json, "error"));
     const char *remedy = json_string_value(json_object_get(json, "remedy"));
     print_lines(json_object_get(json, "problems"));
+    remedy = cg_cli_remedy(status, error, remedy);
     if (error == NULL)
-        fprintf(stderr, "cachegate: %s answered %u\n", target->name, status);
+        fprintf(stderr, "cachegate: %s: it answered %u\n", target->name, status);
     else
-        fprintf(stderr, "cachegate: %s%s%s\n", error, remedy == NULL ? "" : "; ",
+        fprintf(stderr, "cachegate: %s: %s%s%s\n", target->name, error, remedy == NULL ? "" : "; ",
                 remedy == NULL ? "" : remedy);
     json_decref(json);
     return CG_CLI_FAILED;
@@ -116,6 +118,10 @@ static bool take_purge_argument(struct cg_cli *cli, struct call *call)
         add_text(cli, call->users, value);
         return true;
     }
+    if (cg_cli_take_flag(cli, "--tag", &value)) {
+        add_text(cli, call->tags, value);
+        return true;
+    }
     if (!cg_cli_take_flag(cli, "--pattern", &value)) {
         if (cg_cli_at_flag(cli))
             return false;
@@ -155,15 +161,15 @@ static bool take_refresh_argument(struct cg_cli *cli, struct call *call)
 
 static bool read_arguments(int argc, char **argv, bool purges, struct call *call)
 {
-    static const char *const flags[] = {"--admin", "--token",   "--config", "--group",
-                                        "--user",  "--pattern", "-H"};
+    static const char *const flags[] = {"--admin", "--token", "--config",  "--group",
+                                        "--user",  "--tag",   "--pattern", "-H"};
     struct cg_cli cli;
     cg_cli_init(&cli, argc, argv);
     while (cg_cli_more(&cli))
         if (!cg_cli_target_take(&cli, &call->target) &&
             (!purges || !(call->urls != NULL ? take_refresh_argument(&cli, call)
                                              : take_purge_argument(&cli, call))))
-            cg_cli_refuse(&cli, flags, !purges ? 3 : call->urls == NULL ? 6 : 7);
+            cg_cli_refuse(&cli, flags, !purges ? 3 : call->urls == NULL ? 7 : 8);
     return !cli.failed;
 }
 
@@ -195,10 +201,11 @@ static int ask_with_lists(struct call *call, bool well, const char *path, const 
 {
     bool refreshes = call->urls != NULL;
     bool empty = json_array_size(call->patterns) + json_array_size(call->groups) +
-                     json_array_size(call->users) + json_array_size(call->urls) ==
+                     json_array_size(call->users) + json_array_size(call->tags) +
+                     json_array_size(call->urls) ==
                  0;
-    json_t *body = json_pack("{s:o, s:o, s:o}", "patterns", call->patterns, "groups", call->groups,
-                             "users", call->users);
+    json_t *body = json_pack("{s:o, s:o, s:o, s:o}", "patterns", call->patterns, "groups",
+                             call->groups, "users", call->users, "tags", call->tags);
     if (refreshes && body != NULL &&
         json_object_update_new(
             body, json_pack("{s:o, s:o}", "urls", call->urls, "headers", call->headers)) != 0)
@@ -221,11 +228,15 @@ int cg_cli_reload(int argc, char **argv)
 
 int cg_cli_purge(int argc, char **argv)
 {
-    struct call call = {.patterns = json_array(), .groups = json_array(), .users = json_array()};
+    struct call call = {.patterns = json_array(),
+                        .groups = json_array(),
+                        .users = json_array(),
+                        .tags = json_array()};
     bool well = read_arguments(argc, argv, true, &call);
-    return ask_with_lists(&call, well, "/cache/purge",
-                          "what? Give patterns, --group NAME:PLACEHOLDER=VALUE or --user NAME; "
-                          "`cachegate flush` purges everything");
+    return ask_with_lists(
+        &call, well, "/cache/purge",
+        "what? Give patterns, --group NAME:PLACEHOLDER=VALUE, --user NAME or --tag NAME; "
+        "`cachegate flush` purges everything");
 }
 
 int cg_cli_refresh(int argc, char **argv)
@@ -233,6 +244,7 @@ int cg_cli_refresh(int argc, char **argv)
     struct call call = {.patterns = json_array(),
                         .groups = json_array(),
                         .users = json_array(),
+                        .tags = json_array(),
                         .urls = json_array(),
                         .headers = json_object()};
     bool well = read_arguments(argc, argv, true, &call);

@@ -18,6 +18,15 @@ int cg_cli_complain(const char *about, const char *sentence)
     return CG_CLI_FAILED;
 }
 
+const char *cg_cli_remedy(unsigned status, const char *error, const char *remedy)
+{
+    /* What the API says of headers is no use to somebody who types flags. */
+    if (status == 401 && error != NULL && strstr(error, "missing or wrong") != NULL)
+        return "it is `admin.token` of that gateway: give it with --token, in "
+               "CACHEGATE_ADMIN_TOKEN, or by the gateway's configuration with -c FILE";
+    return remedy;
+}
+
 /* ---- which gateway ---- */
 
 bool cg_cli_target_take(struct cg_cli *cli, struct cg_cli_target *target)
@@ -47,11 +56,15 @@ static bool resolve_from_config(struct cg_cli_target *target)
             cg_settings_print_problem(&problems.items[i], &out);
     cg_cli_print(&out, STDERR_FILENO);
     if (settings != NULL && !settings->has_admin)
-        cg_cli_complain(target->config, "no admin.listen is configured");
+        cg_cli_complain(target->config, "no admin.listen is configured; set it there (`admin: "
+                                        "127.0.0.1:9080`), or give --admin");
     bool found = settings != NULL && settings->has_admin;
     if (found) {
         target->address = settings->admin;
-        target->name = target->config;
+        struct cg_str address = cg_address_text(&settings->admin, &target->arena);
+        target->name = cg_option_text(
+            cg_arena_printf(&target->arena, "%s: %.*s", target->config, CG_STR_SHOWN(address)),
+            &target->arena);
         if (target->token == NULL)
             target->token_text = cg_option_text(settings->admin_token, &target->arena);
     }
@@ -135,14 +148,15 @@ static int connect_tcp(const struct cg_address *address, uint32_t timeout_ms)
     const char *host = address->host[0] == '\0' ? "localhost" : address->host;
     int peer = -1;
     snprintf(port, sizeof port, "%u", (unsigned)address->port);
-    if (getaddrinfo(host, port, &hints, &found) != 0)
-        found = NULL;
+    if (getaddrinfo(host, port, &hints, &found) != 0) {
+        errno = ENXIO; /* sockets never say this: see sentence_of */
+        return -1;
+    }
     errno = EHOSTUNREACH;
     for (const struct addrinfo *info = found; info != NULL && peer < 0; info = info->ai_next)
         peer = connect_to(info->ai_family, info->ai_addr, info->ai_addrlen, timeout_ms);
     int error = errno;
-    if (found != NULL)
-        freeaddrinfo(found);
+    freeaddrinfo(found);
     errno = error;
     return peer;
 }
@@ -206,6 +220,38 @@ static bool is_field_value(const char *text)
     return true;
 }
 
+/* Whether it is a gateway's answer to traffic: the admin API never says this. */
+static bool is_of_traffic(struct cg_str answer)
+{
+    static const char field[] = "cache-status:";
+    struct cg_str line;
+    while (cg_str_split(&answer, '\n', &line) && line.length > 1)
+        if (cg_str_eq_ci(cg_str_sub(line, 0, sizeof field - 1), CG_STR(field)))
+            return true;
+    return false;
+}
+
+/* The reason why nobody could be asked, as a sentence with what to look at. */
+static const char *sentence_of(int error)
+{
+    switch (error) {
+    case EAGAIN:
+        return "it did not answer in time";
+    case ENXIO:
+        return "there is no host of this name, or the name service is away";
+    case ECONNREFUSED:
+        return "Connection refused: is the gateway running, with this as `admin.listen`?";
+    case ENOENT:
+        return "No such file or directory: is the gateway running, with this as `admin.listen`?";
+    case EACCES:
+        return "Permission denied: only the gateway's own user may use its socket";
+    case ECONNRESET:
+        return "Connection reset: has the gateway ended meanwhile?";
+    default:
+        return strerror(error);
+    }
+}
+
 bool cg_cli_exchange(const struct cg_cli_target *target, const char *method, const char *path,
                      struct cg_str body, uint32_t timeout_ms, struct cg_buf *ret_answer,
                      const char **ret_why)
@@ -222,9 +268,11 @@ bool cg_cli_exchange(const struct cg_cli_target *target, const char *method, con
     if (request.overflowed)
         *ret_why = "too much for one request; ask several times";
     else if (!converse(&target->address, cg_buf_str(&request), timeout_ms, ret_answer))
-        *ret_why = errno == EAGAIN ? "it did not answer in time" : strerror(errno);
+        *ret_why = sentence_of(errno);
     else if (cg_cli_answer_status(cg_buf_str(ret_answer)) == 0)
-        *ret_why = "what answered does not speak HTTP";
+        *ret_why = "what answered does not speak HTTP; is this the gateway's `admin.listen`?";
+    else if (is_of_traffic(cg_buf_str(ret_answer)))
+        *ret_why = "traffic arrives there (`listen`); the commands ask `admin.listen`";
     cg_buf_fini(&request);
     return *ret_why == NULL;
 }

@@ -29,7 +29,7 @@ void cg_cli_target_fini(struct cg_cli_target *target);
 
 /*
  * Sends a request and reads the answer to its end into *ret_answer (initialised by the caller).
- * False: nothing that speaks HTTP answered within the time, and *ret_why says why.
+ * False: no admin API answered within the time, and *ret_why says why.
  */
 bool cg_cli_exchange(const struct cg_cli_target *target, const char *method, const char *path,
                      struct cg_str body, uint32_t timeout_ms, struct cg_buf *ret_answer,
@@ -37,6 +37,8 @@ bool cg_cli_exchange(const struct cg_cli_target *target, const char *method, con
 unsigned cg_cli_answer_status(struct cg_str answer);
 struct cg_str cg_cli_answer_body(struct cg_str answer);
 
+/* What to do about an answer that is no success: `remedy`, or what fits a command better. */
+const char *cg_cli_remedy(unsigned status, const char *error, const char *remedy);
 /* "cachegate: ABOUT: SENTENCE" to standard error; CG_CLI_FAILED. */
 int cg_cli_complain(const char *about, const char *sentence);
 

@@ -438,12 +438,13 @@ static void print_route_sets(const struct cg_inspection *inspection, const redis
         char name[CG_INSPECT_SHOWN_MAX], when[128];
         struct cg_str field = element_str(elements, i), text = element_str(elements, i + 1);
         size_t colon = cg_str_find(text, ':');
+        size_t end = cg_str_find(cg_str_sub(text, 0, colon), '.'); /* of the time */
         bool used = cg_str_eq(field, CG_STR("used")), past = cg_str_eq(field, CG_STR("past"));
         uint64_t at_ms;
         if (used || past) {
             cg_inspect_line(inspection, used ? "all agree on" : "flushed when back", "%zu routes",
                             text.length / CG_ROUTE_SHORT_BYTES);
-        } else if (cg_str_to_u64(cg_str_sub(text, 0, colon), INT64_MAX, &at_ms)) {
+        } else if (cg_str_to_u64(cg_str_sub(text, 0, end), INT64_MAX, &at_ms)) {
             print_when(inspection, (int64_t)at_ms, when);
             cg_buf_printf(inspection->out, "  %s  %zu routes, since %s\n",
                           cg_inspect_shown(field, name),

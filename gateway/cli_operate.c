@@ -18,7 +18,7 @@ struct watch {
     uint32_t timeout_ms; /* of wait, and of drain --wait */
     int64_t until_ms;    /* monotonic */
     uint32_t pause_ms;   /* before the next question */
-    char last[256];      /* why it is not over yet */
+    char last[512];      /* why it is not over yet */
 };
 
 /* Waits a little longer each time. False when the time is over. */
@@ -52,7 +52,10 @@ static unsigned ask(struct watch *watch, const char *method, const char *path, j
         const char *error = json_string_value(json_object_get(json, "error"));
         const char *said = json_string_value(json_object_get(json, "status"));
         why = error != NULL ? error : said != NULL ? said : "an answer without a status";
-        snprintf(watch->last, sizeof watch->last, "%s answered %u, %s", path, status, why);
+        const char *remedy = json_string_value(json_object_get(json, "remedy"));
+        remedy = cg_cli_remedy(status, error, remedy);
+        snprintf(watch->last, sizeof watch->last, "%s answered %u, %s%s%s", path, status, why,
+                 remedy == NULL ? "" : "; ", remedy == NULL ? "" : remedy);
     } else {
         snprintf(watch->last, sizeof watch->last, "%s", why);
     }
@@ -66,7 +69,7 @@ static unsigned ask(struct watch *watch, const char *method, const char *path, j
 
 static int give_up(const struct watch *watch)
 {
-    char sentence[320];
+    char sentence[600];
     snprintf(sentence, sizeof sentence, "still after %u ms: %s", watch->timeout_ms, watch->last);
     return cg_cli_complain(watch->target.name, sentence);
 }
@@ -133,7 +136,8 @@ static int wait_for_departure(struct watch *watch)
         if (status == 0 || (status == 200 && left == 0))
             return CG_CLI_OK;
         if (status == 200)
-            snprintf(watch->last, sizeof watch->last, "%lld connections are left", (long long)left);
+            snprintf(watch->last, sizeof watch->last, "%lld connection%s left", (long long)left,
+                     left == 1 ? " is" : "s are");
         if (!pause_before_next(watch))
             return give_up(watch);
     }

@@ -40,7 +40,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < COMMANDS; i++) {
         names[i] = commands[i].name;
         if (strcmp(argv[1], commands[i].name) == 0)
-            return asks_for_help(argc - 2, argv + 2) ? cg_cli_help(0, NULL)
+            return asks_for_help(argc - 2, argv + 2) ? cg_cli_help(1, argv + 1)
                                                      : commands[i].run(argc - 2, argv + 2);
     }
     const char *nearest = cg_nearest_name(cg_str_from(argv[1]), names, COMMANDS);

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { BANS_ARENA_BYTES = 16 << 20 };
+
 struct cg_run_reload {
     struct cg_run_parts parts;
     struct cg_reload *reload;
@@ -17,6 +19,7 @@ struct cg_run_reload {
     struct cg_generation *current; /* a reference; of the reload thread */
     struct cg_generation *loaded;  /* a reference; NULL: nothing is loaded */
     SSL_CTX *tls;                  /* owned; of what is loaded */
+    struct cg_arena bans;          /* of the purge that was ordered last */
 };
 
 /* ---- reading and judging ---- */
@@ -134,15 +137,15 @@ static bool purge_changes(struct cg_run_reload *run)
 {
     const struct cg_settings *before = run->current->settings, *next = run->loaded->settings;
     struct cg_purge_set set = {.cause = CG_PURGE_FLUSH};
-    struct cg_arena arena;
+    struct cg_arena *arena = &run->bans; /* where it is given up, the thread may still need them */
     bool purged = true;
-    cg_arena_init(&arena, 16 << 20);
+    cg_arena_fini(arena);
+    cg_arena_init(arena, BANS_ARENA_BYTES);
     if (brings_secret(before, next))
-        cg_purge_of_everything(&arena, &set);
+        cg_purge_of_everything(arena, &set);
     else
-        cg_purge_of_changes(before->ruleset, next->ruleset, &arena, &set);
+        cg_purge_of_changes(before->ruleset, next->ruleset, arena, &set);
     bool goes_on = cg_server_purge(run->parts.server, set.bans, set.ban_count, &purged);
-    cg_arena_fini(&arena);
     if (!purged)
         cg_log(CG_LOG_WARN, "reload",
                "the store did not acknowledge the purge of what the rules "
@@ -221,6 +224,7 @@ struct cg_run_reload *cg_run_reload_start(const struct cg_run_parts *parts,
     CG_ASSERT(run != NULL);
     const struct cg_settings *settings = generation->settings;
     run->parts = *parts;
+    cg_arena_init(&run->bans, BANS_ARENA_BYTES);
     run->start = cg_generation_ref(generation);
     run->current = cg_generation_ref(generation);
     struct cg_reload_hooks hooks = {.owner = run,
@@ -271,6 +275,7 @@ struct cg_run_reload *cg_run_reload_destroy(struct cg_run_reload *run)
     discard(run);
     cg_generation_unref(run->current);
     cg_generation_unref(run->start);
+    cg_arena_fini(&run->bans);
     free(run);
     return NULL;
 }

@@ -10,20 +10,18 @@
         (glob), sizeof(glob) - 1                                                                   \
     }
 const struct cg_str cg_mask_builtin[] = {
-    NAME("*token*"),     NAME("*secret*"),     NAME("*passw*"),
-    NAME("pass"),        NAME("*passphrase*"), NAME("pwd"),
-    NAME("*_pwd"),       NAME("*credential*"), NAME("*session*"),
-    NAME("*sessid*"),    NAME("sid"),          NAME("*_sid"),
-    NAME("auth"),        NAME("*_auth"),       NAME("auth_*"),
-    NAME("authcode"),    NAME("*oauth*"),      NAME("authorization*"),
-    NAME("key"),         NAME("*_key"),        NAME("*apikey*"),
-    NAME("*api_key*"),   NAME("*accesskey*"),  NAME("*access_key*"),
-    NAME("*privatekey"), NAME("sig"),          NAME("*_sig"),
-    NAME("*signature*"), NAME("hmac"),         NAME("*_hmac"),
-    NAME("code"),        NAME("otp"),          NAME("*_otp"),
-    NAME("pin"),         NAME("jwt"),          NAME("*_jwt"),
-    NAME("bearer"),      NAME("*assertion"),   NAME("saml*"),
-    NAME("ticket"),      NAME("cookie"),
+    NAME("*token*"),      NAME("*secret*"),     NAME("*passw*"),     NAME("pass"),
+    NAME("*passphrase*"), NAME("pwd"),          NAME("*passcode*"),  NAME("*authkey"),
+    NAME("*appkey"),      NAME("*_pin"),        NAME("otp_*"),       NAME("totp"),
+    NAME("*_pwd"),        NAME("*credential*"), NAME("*session*"),   NAME("*sessid*"),
+    NAME("sid"),          NAME("*_sid"),        NAME("auth"),        NAME("*_auth"),
+    NAME("auth_*"),       NAME("authcode"),     NAME("*oauth*"),     NAME("authorization*"),
+    NAME("key"),          NAME("*_key"),        NAME("*apikey*"),    NAME("*api_key*"),
+    NAME("*accesskey*"),  NAME("*access_key*"), NAME("*privatekey"), NAME("sig"),
+    NAME("*_sig"),        NAME("*signature*"),  NAME("hmac"),        NAME("*_hmac"),
+    NAME("code"),         NAME("otp"),          NAME("*_otp"),       NAME("pin"),
+    NAME("jwt"),          NAME("*_jwt"),        NAME("bearer"),      NAME("*assertion"),
+    NAME("saml*"),        NAME("ticket"),       NAME("cookie"),
 };
 #undef NAME
 const size_t cg_mask_builtin_count = sizeof(cg_mask_builtin) / sizeof(cg_mask_builtin[0]);
@@ -95,10 +93,30 @@ static bool is_listed(const struct cg_mask *mask, struct cg_str name)
     return false;
 }
 
+static bool is_capital(char c)
+{
+    return c >= 'A' && c <= 'Z';
+}
+
+/* `consumerKey` as `consumer_Key`; empty when it has no such place. */
+static struct cg_str split_humps(struct cg_str name, char to[2 * CG_MASK_PART_MAX])
+{
+    size_t length = 0;
+    for (size_t i = 0; i < name.length; i++) {
+        if (i > 0 && is_capital(name.bytes[i]) && !is_capital(name.bytes[i - 1]))
+            to[length++] = '_';
+        to[length++] = name.bytes[i];
+    }
+    return cg_str_of(to, length > name.length ? length : 0);
+}
+
 bool cg_mask_covers(const struct cg_mask *mask, struct cg_str name)
 {
-    char spelling[CG_MASK_PART_MAX];
-    if (name.length > sizeof(spelling))
+    char spelling[2 * CG_MASK_PART_MAX];
+    if (name.length > CG_MASK_PART_MAX)
+        return true;
+    struct cg_str split = spell(split_humps(name, spelling), false, spelling);
+    if (!cg_str_empty(split) && is_listed(mask, split))
         return true;
     struct cg_str whole = spell(name, false, spelling);
     if (cg_str_empty(whole))
@@ -217,10 +235,23 @@ static bool has_web_token(struct cg_str text)
     return false;
 }
 
+/* A URL with user information in front of its host. */
+static bool has_user_at(struct cg_str text, size_t colon)
+{
+    struct cg_str rest = cg_str_skip(text, colon);
+    if (!cg_str_starts_with(rest, CG_STR("://")))
+        return false;
+    for (size_t i = 3; i < rest.length && !memchr("/?#", rest.bytes[i], 3); i++)
+        if (rest.bytes[i] == '@')
+            return true;
+    return false;
+}
+
 static bool has_secret(const struct cg_mask *mask, struct cg_str text)
 {
     for (size_t i = 0; i < text.length; i++)
-        if ((text.bytes[i] == '=' || text.bytes[i] == ':') && is_secret_at(mask, text, i))
+        if ((text.bytes[i] == '=' || text.bytes[i] == ':') &&
+            (is_secret_at(mask, text, i) || has_user_at(text, i)))
             return true;
     return has_web_token(text);
 }

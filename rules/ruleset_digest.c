@@ -138,13 +138,16 @@ static void add_clause(struct cg_spelling *out, const struct cg_ruleset *ruleset
     }
 }
 
-/* Writes purge their own path, and without a list the one above it. */
+/*
+ * Writes purge their own path, and without a list the one above it. One with a list, or none, takes
+ * requests away from that, which another set of rules without the route leaves to it.
+ */
 static bool reaches_by_path(const struct cg_route *writer, const struct cg_route *route)
 {
     if (cg_patterns_overlap(writer->pattern, route->pattern))
         return true;
     struct cg_pattern parent = *writer->pattern;
-    if (writer->invalidate != CG_INVALIDATE_DEFAULTS || parent.segment_count == 0)
+    if (parent.segment_count == 0)
         return false;
     parent.segment_count--;
     return cg_patterns_overlap(&parent, route->pattern);

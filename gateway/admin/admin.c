@@ -18,10 +18,13 @@
 struct cg_admin_connection {
     struct cg_admin *admin;
     h2o_socket_t *socket;
+    bool ended; /* it was told to go */
     struct cg_admin_connection *next;
     struct cg_admin_connection **link; /* what points here */
 };
 
+/* Of those that were told to go, some may still be answered. */
+enum { CONNECTIONS_HARD_MAX = 2 * CG_ADMIN_CONNECTIONS_MAX };
 enum { END_WAIT_MS = 2000, LOOKUPS_MS_MAX = 3000 };
 
 static void on_accept(h2o_socket_t *listener, const char *error);
@@ -61,6 +64,8 @@ const char *cg_admin_address(const struct cg_admin *admin)
 void cg_admin_set_ready(struct cg_admin *admin, bool ready)
 {
     atomic_store(&admin->ready, ready);
+    if (ready)
+        atomic_store(&admin->was_ready, true);
 }
 
 struct cg_admin *cg_admin_stop(struct cg_admin *admin)
@@ -197,6 +202,18 @@ static void on_close(void *data)
     free(connection);
 }
 
+/* For newer ones: who asks, and be it a probe, is not kept out by who does not. */
+static void end_oldest(struct cg_admin *admin)
+{
+    struct cg_admin_connection *oldest = NULL;
+    for (struct cg_admin_connection *one = admin->connections; one != NULL; one = one->next)
+        oldest = one->ended ? oldest : one;
+    if (oldest == NULL)
+        return;
+    oldest->ended = true;
+    shutdown(h2o_socket_get_fd(oldest->socket), SHUT_RDWR); /* which libh2o reads as its end */
+}
+
 static void on_accept(h2o_socket_t *listener, const char *error)
 {
     struct cg_admin *admin = listener->data;
@@ -205,10 +222,12 @@ static void on_accept(h2o_socket_t *listener, const char *error)
     h2o_socket_t *socket = h2o_evloop_socket_accept(listener);
     if (socket == NULL)
         return;
-    if (admin->connection_count >= CG_ADMIN_CONNECTIONS_MAX) {
+    if (admin->connection_count >= CONNECTIONS_HARD_MAX) {
         h2o_socket_close(socket);
         return;
     }
+    if (admin->connection_count >= CG_ADMIN_CONNECTIONS_MAX)
+        end_oldest(admin);
     struct cg_admin_connection *connection = calloc(1, sizeof *connection);
     CG_ASSERT(connection != NULL);
     *connection = (struct cg_admin_connection){

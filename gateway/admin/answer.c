@@ -10,6 +10,8 @@ static const char *reason_phrase(unsigned status)
     switch (status) {
     case 200:
         return "OK";
+    case 202:
+        return "Accepted";
     case 400:
         return "Bad Request";
     case 401:
@@ -18,6 +20,8 @@ static const char *reason_phrase(unsigned status)
         return "Not Found";
     case 405:
         return "Method Not Allowed";
+    case 422:
+        return "Unprocessable Content";
     case 501:
         return "Not Implemented";
     default:

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -44,8 +45,12 @@ static bool bind_and_listen(int listener, const struct sockaddr *name, socklen_t
 
 /* ---- UNIX sockets ---- */
 
+/* A socket on which nobody answers. Connecting to any other file is refused just the same. */
 static bool is_abandoned(const struct sockaddr_un *name)
 {
+    struct stat status;
+    if (lstat(name->sun_path, &status) != 0 || !S_ISSOCK(status.st_mode))
+        return false;
     int probe = open_socket(AF_UNIX);
     if (probe < 0)
         return false;

@@ -32,6 +32,7 @@ struct cg_admin {
     struct stat file; /* of a UNIX socket */
     int wake;         /* eventfd: the loop looks at `stopping` */
     atomic_bool ready;
+    atomic_bool was_ready; /* so it is leaving when it is not */
     atomic_bool stopping;
     pthread_t thread;
     pthread_mutex_t lock;

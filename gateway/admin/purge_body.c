@@ -6,6 +6,9 @@
  * All or nothing: with one mistake nothing is purged.
  */
 
+/* Each is compared with all before it, while the thread answers nobody else. */
+enum { NAMED_MAX = 4096 };
+
 struct reading {
     const struct cg_ruleset *ruleset;
     const struct cg_ruleset *other; /* during an exchange; else NULL */
@@ -160,9 +163,14 @@ static bool read_list(struct reading *reading, const json_t *body, const char *n
         return true;
     if (!json_is_array(list))
         return fail(reading, cg_arena_printf(reading->arena, "`%s` must be a list", name), example);
-    for (size_t i = 0; i < json_array_size(list); i++)
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        if (i >= NAMED_MAX || reading->set->instance_count + reading->set->ban_count > NAMED_MAX)
+            return fail(reading,
+                        cg_arena_printf(reading->arena, "the body names more than %d", NAMED_MAX),
+                        "ask several times, or name an open pattern that covers many");
         if (!read_one(reading, json_array_get(list, i)))
             return false;
+    }
     return true;
 }
 

@@ -4,6 +4,9 @@
 
 #include <stdlib.h>
 
+/* As much as a client may say at once, more or less. They are read for each of the URLs. */
+enum { FIELDS_BYTES_MAX = 16 << 10 };
+
 struct reading {
     const struct cg_ruleset *ruleset;
     const struct cg_ruleset *other; /* during an exchange; else NULL */
@@ -46,6 +49,7 @@ static bool read_fields(struct reading *reading, json_t *map)
     struct cg_arena *arena = &reading->refresh->order->arena;
     const char *key;
     json_t *value;
+    size_t total = 0;
     if (map != NULL && !json_is_object(map))
         return fail(reading, CG_STR("`headers` must be a map of names and texts"), example);
     json_object_foreach(map, key, value)
@@ -58,7 +62,12 @@ static bool read_fields(struct reading *reading, json_t *map)
                         cg_arena_printf(reading->arena, "the header `%.*s` cannot be sent",
                                         CG_STR_SHOWN(name)),
                         "a name is letters, digits and -, a value is one line of text");
+        total += name.length + text.length;
     }
+    if (total > FIELDS_BYTES_MAX)
+        return fail(reading,
+                    cg_arena_printf(reading->arena, "`headers` is over %d bytes", FIELDS_BYTES_MAX),
+                    "credentials and what else the answers depend on is enough");
     return true;
 }
 

@@ -207,7 +207,7 @@ static const char *readiness(const struct cg_admin *admin)
 {
     const struct cg_admin_world *world = &admin->world;
     if (!atomic_load(&admin->ready))
-        return "starting or draining";
+        return atomic_load(&admin->was_ready) ? "draining" : "starting";
     return world->settings->warm_ready && !world->is_warm(world->owner) ? "warming" : "ok";
 }
 

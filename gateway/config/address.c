@@ -86,6 +86,8 @@ bool cg_address_parse(struct cg_str text, struct cg_arena *arena, struct cg_addr
     uint64_t number = 0;
     if (cg_str_starts_with(text, CG_STR("unix:")))
         return parse_unix(cg_str_skip(text, 5), arena, ret_address, ret_error);
+    if (cg_str_starts_with(text, CG_STR("http://")) || cg_str_starts_with(text, CG_STR("https://")))
+        return refuse(ret_error, "an address is written without http://: host:port");
     if (cg_str_to_u64(text, UINT16_MAX, &number))
         return refuse(ret_error, "a port alone is written with a colon before it: :8080");
     if (!split_host(text, &host, &port, &has_port, ret_error))

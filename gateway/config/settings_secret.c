@@ -1,11 +1,10 @@
 #include "cachegate/assert.h"
 #include "cachegate/redis_url.h"
+#include "gateway/base/file_read.h"
 #include "gateway/config/settings_build.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/rand.h>
-#include <unistd.h>
 
 enum { SECRET_BYTES_ENOUGH = 16 };
 
@@ -15,14 +14,10 @@ static bool read_secret_file(const struct cg_settings_build *build, const struct
 {
     char *bytes = cg_arena_alloc(build->arena, CG_SECRET_FILE_BYTES_MAX + 1);
     (void)cg_settings_note_file(build, name);
-    int file = open(name, O_RDONLY | O_CLOEXEC);
-    ssize_t length = file < 0 ? -1 : read(file, bytes, CG_SECRET_FILE_BYTES_MAX + 1);
-    int error = errno;
-    if (file >= 0)
-        close(file);
+    ssize_t length = cg_file_read(name, bytes, CG_SECRET_FILE_BYTES_MAX + 1);
     if (length < 0) {
         cg_problem_add(build->problems, CG_PROBLEM_ERROR, where, "cannot read %s: %s", name,
-                       strerror(error));
+                       strerror(errno));
         return false;
     }
     if (length > CG_SECRET_FILE_BYTES_MAX) {

@@ -1,7 +1,8 @@
 #include "gateway/config/tree.h"
 
+#include "gateway/base/file_read.h"
+
 #include <errno.h>
-#include <stdio.h>
 #include <yaml.h>
 
 enum { PATH_BYTES_MAX = 240 };
@@ -345,19 +346,12 @@ struct cg_node *cg_tree_read_file(const char *path, cg_env_fn env, void *env_own
                                   struct cg_arena *arena, struct cg_problems *problems)
 {
     struct cg_node where = {.file = cg_arena_copy(arena, cg_str_from(path)).bytes, .path = {"", 0}};
-    FILE *file = fopen(path, "rbe");
-    if (file == NULL) {
-        cg_problem_add(problems, CG_PROBLEM_ERROR, &where, "cannot be opened: %s", strerror(errno));
-        return NULL;
-    }
     /* One byte more than allowed, to notice that there is more. */
     char *bytes = cg_arena_alloc(arena, CG_TREE_FILE_BYTES_MAX + 1);
-    size_t length = fread(bytes, 1, CG_TREE_FILE_BYTES_MAX + 1, file);
-    int error = ferror(file) != 0 ? errno : 0;
-    fclose(file);
-    if (error != 0) {
-        cg_problem_add(problems, CG_PROBLEM_ERROR, &where, "cannot be read: %s", strerror(error));
+    ssize_t length = cg_file_read(path, bytes, CG_TREE_FILE_BYTES_MAX + 1);
+    if (length < 0) {
+        cg_problem_add(problems, CG_PROBLEM_ERROR, &where, "cannot be read: %s", strerror(errno));
         return NULL;
     }
-    return cg_tree_parse(cg_str_of(bytes, length), path, env, env_owner, arena, problems);
+    return cg_tree_parse(cg_str_of(bytes, (size_t)length), path, env, env_owner, arena, problems);
 }

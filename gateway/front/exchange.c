@@ -89,14 +89,17 @@ static void on_purged(void *owner, enum cg_store_result result)
     done(worker);
 }
 
-/* The driver sees to it that those who were not told now are told before the store is believed. */
+/*
+ * The driver sees to it that those who were not told now are told before the store is believed.
+ * What answers because it is being closed is asked for nothing more.
+ */
 static void on_told(void *owner, enum cg_store_result result)
 {
     struct cg_worker *worker = owner;
     const struct cg_exchange *exchange = &worker->server->exchange;
     struct cg_store *store = worker->machine.store;
     (void)result;
-    if (exchange->ban_count == 0)
+    if (exchange->ban_count == 0 || atomic_load(&worker->orders) >= CG_ORDERS_STOP)
         done(worker);
     else
         store->port->ban(store, exchange->bans, exchange->ban_count, on_purged, worker);

@@ -1,8 +1,10 @@
 #include "gateway/front/tls.h"
 
 #include "cachegate/str.h"
+#include "gateway/base/file_read.h"
 #include "gateway/front/sentence.h"
 
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
@@ -61,9 +63,20 @@ static char *openssl_error(const char *what, const char *file)
     return sentence;
 }
 
+/* OpenSSL would wait for a pipe's writer, and look for PEM in a device without an end. */
+static bool has_end(const char *file, char **ret_error)
+{
+    if (cg_file_is_regular(file))
+        return true;
+    *ret_error = cg_sentence("cannot read %s: %s", file, strerror(errno));
+    return false;
+}
+
 SSL_CTX *cg_tls_create(const struct cg_tls_settings *settings, char **ret_error)
 {
     ERR_clear_error();
+    if (!has_end(settings->certificate_file, ret_error) || !has_end(settings->key_file, ret_error))
+        return NULL;
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     if (context == NULL) {
         *ret_error = openssl_error("cannot create a TLS context for", settings->certificate_file);

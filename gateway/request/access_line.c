@@ -163,7 +163,7 @@ static void print_json(struct cg_access_line *line, const struct cg_request_reco
     print_request(line, record);
     print_decision(line, record);
     print_trace(line, record);
-    text(line, NAME("user_agent"), field_of(record, CG_STR("user-agent")), AGENT_MAX);
+    text(line, NAME("user_agent"), masked(line, field_of(record, CG_STR("user-agent"))), AGENT_MAX);
     text(line, NAME("referer"), masked(line, field_of(record, CG_STR("referer"))), REFERER_MAX);
     cg_buf_add_text(&line->text, "}\n");
 }
@@ -206,7 +206,7 @@ static void print_combined(struct cg_access_line *line, const struct cg_request_
     cg_buf_add_char(out, ' ');
     cg_quoted_print(out, or_dash(masked(line, field_of(record, CG_STR("referer")))), REFERER_MAX);
     cg_buf_add_char(out, ' ');
-    cg_quoted_print(out, or_dash(field_of(record, CG_STR("user-agent"))), AGENT_MAX);
+    cg_quoted_print(out, or_dash(masked(line, field_of(record, CG_STR("user-agent")))), AGENT_MAX);
     cg_buf_add_char(out, '\n');
 }
 

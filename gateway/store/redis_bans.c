@@ -61,8 +61,9 @@ static bool read_record(struct cg_str text, struct record *ret_record)
 }
 
 /*
- * The list's end, as far as it is whole: of one generation and without gaps. The list was read
- * after the epoch, so it may reach further; one that does not reach as far has lost its end.
+ * The list up to the epoch, as far as it is whole: of one generation and without gaps. It was read
+ * last, so it may reach further, but of who moved the epoch since the sets may not tell. One that
+ * does not reach as far has lost its end.
  */
 static struct cg_bans *build_snapshot(struct cg_epoch epoch, const redisReply *list, int64_t now_ms)
 {
@@ -75,10 +76,10 @@ static struct cg_bans *build_snapshot(struct cg_epoch epoch, const redisReply *l
         if (!read_record(cg_redis_reply_str(list->element[i - 1]), &record) ||
             record.epoch.generation != epoch.generation)
             break;
-        if (next == 0 ? record.epoch.counter < epoch.counter : record.epoch.counter + 1 != next)
+        if (next == 0 && record.epoch.counter > epoch.counter)
+            continue;
+        if (record.epoch.counter + 1 != (next == 0 ? epoch.counter + 1 : next))
             break;
-        if (next == 0)
-            epoch.counter = record.epoch.counter;
         next = record.epoch.counter;
         if (next == 0)
             break;

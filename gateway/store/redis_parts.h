@@ -29,6 +29,7 @@ struct cg_redis_script {
 struct cg_redis_rules {
     pthread_mutex_t lock;
     struct cg_buf set;         /* agreement.h */
+    uint64_t life, number;     /* of the set: of this process, and how many it had before */
     atomic_bool others_differ; /* as was last logged */
 };
 
@@ -71,6 +72,8 @@ struct cg_redis_handle {
     unsigned hello_belief;
     int64_t hello_sent_ms; /* … the hello was sent */
     bool rules_told;       /* with it */
+    bool tells_again;      /* … Redis had lost that */
+    uint64_t told_number;  /* the set that was sent last */
     struct cg_redis_heartbeat heartbeat;
     bool has_left;                    /* Redis was told that the process ends */
     char record[CG_REDIS_RUN_ID_MAX]; /* redis_trust.c: which servers, as the epoch says it */
@@ -223,6 +226,8 @@ void cg_redis_rules_announce(struct cg_store *store, const struct cg_ruleset *ru
 /* Tells the others, or that this process leaves. An integer is a good answer. */
 bool cg_redis_rules_tell(struct cg_redis_handle *handle, bool leaves, bool whole,
                          cg_redis_reply_fn answer, void *owner, size_t index);
+/* Whether what this handle sent last is what the process has now. */
+bool cg_redis_rules_told(struct cg_redis_handle *handle);
 /* What all have told (HGETALL): `agreed` and `has_sets` of the handle. */
 void cg_redis_rules_read(struct cg_redis_handle *handle, const redisReply *sets);
 enum { CG_REDIS_SET_BYTES_MAX = 1 << 20 };

@@ -1,3 +1,4 @@
+#include <openssl/rand.h>
 #include <stdlib.h>
 
 #include "cachegate/agreement.h"
@@ -12,9 +13,11 @@
  * up afterwards finds a new epoch, and reads the sets together with the list of bans. Routes that
  * are not in all sets pass, so a write that does not purge them makes nothing wrong that is served.
  *
- * KEYS: the sets (a hash: a process and `<time>:<set>`), the epoch, the list of bans, the members.
- * ARGV: who, its set, whether it leaves, the lifetime of the keys, how many bans to keep, a ban
- * that covers nothing and one that covers everything, after how long who never joined is forgotten.
+ * KEYS: the sets (a hash: a process and `<time><stamp>:<set>`), the epoch, the list of bans, the
+ * members. ARGV: who, its set, whether it leaves, the lifetime of the keys, how many bans to keep,
+ * a ban that covers nothing and one that covers everything, after how long who never joined is
+ * forgotten, the stamp of the set: `.<16 hex: one life of the process>.<number>`. What a slow
+ * connection tells late is of a lower number, and counts for nothing.
  *
  * What was stored before gateways differed may be wrong afterwards. `used` is what all agreed on
  * last, also when nobody is left; what was in it and is not any more is `past`, for as long as
@@ -22,6 +25,9 @@
  * had before have nothing stored, so an ordinary change of rules flushes nothing.
  *
  * Who comes or goes with the rules that all have moves no epoch.
+ *
+ * A Redis that lost the sets has lost what is past: everything is flushed. Members that have not
+ * told theirs again yet get an empty set without a stamp, which their next heartbeat hears of.
  *
  * PEXPIRE is never refused, and a script that has written may go on to where Redis is full.
  */
@@ -45,22 +51,32 @@ static const char text[] =
     "if fields.err then redis.call('UNLINK', KEYS[1]) fields = {} end\n"
     "local members, listed = redis.pcall('ZRANGE', KEYS[4], 0, -1), {}\n"
     "for _, name in ipairs(members) do listed[name:match('^%x*')] = true end\n"
-    "local sets, used, past, gone = {}, {}, {}, {}\n"
+    "local sets, past, gone, used, stamp = {}, {}, {}, nil, ''\n"
     "for at = 1, #fields, 2 do\n"
     "  local name, value = fields[at], fields[at + 1]\n"
-    "  local since, its = value:match('^(%d+):(.*)$')\n"
+    "  local since, its_stamp, its = value:match('^(%d+)([%.%x]*):(.*)$')\n"
     "  if name == 'used' then used = set(value)\n"
     "  elseif name == 'past' then past = set(value)\n"
     "  elseif since and (name == me or listed[name] or tonumber(since) + tonumber(ARGV[8]) > now)\n"
-    "    then sets[name] = its\n"
+    "    then sets[name] = its if name == me then stamp = its_stamp end\n"
     "  else gone[#gone + 1] = name end\n"
     "end\n"
+    "local life_of, number = ARGV[9]:match('^%.(%x+)%.(%d+)$')\n"
+    "local told_life, told = stamp:match('^%.(%x+)%.(%d+)$')\n"
+    "if told_life == life_of and tonumber(told) > tonumber(number) then return 0 end\n"
     "if leaves then mine = nil end\n"
     "local before = sets[me]\n"
-    "if #gone == 0 and before == mine then\n"
+    "if #gone == 0 and before == mine and (leaves or stamp == ARGV[9]) then\n"
     "  redis.call('PEXPIRE', KEYS[1], life)\n"
     "  return 0\n"
     "end\n"
+    "local value, lost = redis.pcall('GET', KEYS[2]), {}\n"
+    "local flood, count = not used and type(value) == 'string', 0\n"
+    "for name in pairs(used and {} or listed) do\n"
+    "  if name ~= me and name ~= '' and not sets[name] then sets[name], lost[#lost + 1] = '', name "
+    "end\n"
+    "end\n"
+    "used = used or {}\n"
     "sets[me] = mine\n"
     "local common, news\n"
     "for _, its in pairs(sets) do\n"
@@ -69,7 +85,6 @@ static const char text[] =
     "  if not common then common = one end\n"
     "  for digest in pairs(common) do if not one[digest] then common[digest] = nil end end\n"
     "end\n"
-    "local flood, count = false, 0\n"
     "if common then\n"
     "  for digest in pairs(used) do if not common[digest] then past[digest] = true end end\n"
     "  for digest in pairs(common) do\n"
@@ -80,12 +95,13 @@ static const char text[] =
     "for _ in pairs(past) do count = count + 1 end\n"
     "if count > 65536 then flood, past = true, {} end\n"
     "redis.call('PEXPIRE', KEYS[2], life)\n"
+    "local at = string.format('%.0f', now)\n"
     "for _, name in ipairs(gone) do redis.call('HDEL', KEYS[1], name) end\n"
+    "for _, name in ipairs(lost) do redis.call('HSET', KEYS[1], name, at .. ':') end\n"
     "if leaves then redis.call('HDEL', KEYS[1], me)\n"
-    "else redis.call('HSET', KEYS[1], me, string.format('%.0f', now) .. ':' .. mine) end\n"
+    "else redis.call('HSET', KEYS[1], me, at .. ARGV[9] .. ':' .. mine) end\n"
     "redis.call('HSET', KEYS[1], 'used', bytes(used), 'past', bytes(past))\n"
     "redis.call('PEXPIRE', KEYS[1], life)\n"
-    "local value = redis.pcall('GET', KEYS[2])\n"
     "if not (news or flood) or type(value) ~= 'string' then return 1 end\n"
     "local generation, counter, made = value:match('^(%x+):(%d+):(.*)$')\n"
     "if not generation or #generation ~= 16 or tonumber(counter) >= 2 ^ 52 then return 1 end\n"
@@ -118,11 +134,13 @@ static void take(struct cg_redis_rules *rules, const struct cg_ruleset *ruleset)
     if (ruleset != NULL)
         cg_route_set_write(ruleset, &rules->set);
     CG_ASSERT(!rules->set.overflowed);
+    rules->number++;
 }
 
 void cg_redis_rules_init(struct cg_redis_rules *rules, const struct cg_ruleset *ruleset)
 {
     CG_ASSERT(pthread_mutex_init(&rules->lock, NULL) == 0);
+    CG_ASSERT(RAND_bytes((unsigned char *)&rules->life, sizeof(rules->life)) == 1);
     cg_buf_init(&rules->set, CG_REDIS_SET_BYTES_MAX);
     atomic_init(&rules->others_differ, false);
     take(rules, ruleset);
@@ -134,6 +152,15 @@ void cg_redis_rules_fini(struct cg_redis_rules *rules)
     pthread_mutex_destroy(&rules->lock);
 }
 
+bool cg_redis_rules_told(struct cg_redis_handle *handle)
+{
+    struct cg_redis_rules *rules = &handle->redis->rules;
+    lock(rules);
+    bool told = handle->told_number == rules->number;
+    unlock(rules);
+    return told;
+}
+
 /* ---- telling ---- */
 
 bool cg_redis_rules_tell(struct cg_redis_handle *handle, bool leaves, bool whole,
@@ -142,6 +169,7 @@ bool cg_redis_rules_tell(struct cg_redis_handle *handle, bool leaves, bool whole
     struct cg_redis *redis = handle->redis;
     struct cg_redis_words words = {0};
     char keys[4][CG_REDIS_KEY_MAX], process[2 * CG_DIGEST_BYTES], numbers[2][24], life[24];
+    char stamp[48];
     struct cg_buf bans, set;
     cg_buf_init(&bans, 256);
     cg_redis_ban_write(&bell, &bans);
@@ -150,7 +178,10 @@ bool cg_redis_rules_tell(struct cg_redis_handle *handle, bool leaves, bool whole
     cg_buf_init(&set, CG_REDIS_SET_BYTES_MAX);
     lock(&redis->rules);
     cg_buf_add_str(&set, cg_buf_str(&redis->rules.set));
+    handle->told_number = redis->rules.number;
     unlock(&redis->rules);
+    (void)snprintf(stamp, sizeof(stamp), ".%016llx.%llu", (unsigned long long)redis->rules.life,
+                   (unsigned long long)handle->told_number);
     struct cg_str key = cg_redis_bans_key(redis, "rules", keys[0]);
     const struct cg_str fixed[] = {
         CG_STR("4"),
@@ -166,6 +197,7 @@ bool cg_redis_rules_tell(struct cg_redis_handle *handle, bool leaves, bool whole
         cg_str_sub(cg_buf_str(&bans), 0, bell_length),
         cg_str_skip(cg_buf_str(&bans), bell_length),
         cg_redis_number(redis->trust.lease.terms.gone_after_ms, numbers[1]),
+        cg_str_from(stamp),
     };
     cg_redis_script_begin(&words, &redis->rules_script, whole);
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
@@ -246,6 +278,13 @@ static void say(const struct cg_redis_handle *handle)
         cg_log(CG_LOG_INFO, "rules", "all gateways on this Redis agree on the rules");
 }
 
+static void on_told_again(void *owner, size_t index, const redisReply *reply)
+{
+    (void)index;
+    (void)reply;
+    ((struct cg_redis_handle *)owner)->tells_again = false;
+}
+
 void cg_redis_rules_read(struct cg_redis_handle *handle, const redisReply *sets)
 {
     char process[2 * CG_DIGEST_BYTES];
@@ -254,9 +293,11 @@ void cg_redis_rules_read(struct cg_redis_handle *handle, const redisReply *sets)
     cg_buf_init(&both, CG_REDIS_SET_BYTES_MAX);
     cg_buf_clear(&handle->agreed);
     handle->has_sets = false;
+    bool knows_us = false;
     for (size_t i = 0; i + 1 < sets->elements; i += 2) {
         struct cg_str name = cg_redis_reply_str(sets->element[i]);
         struct cg_str set = set_of(cg_redis_reply_str(sets->element[i + 1]));
+        knows_us = knows_us || cg_str_eq(name, own);
         if (cg_str_eq(name, own) || cg_str_eq(name, CG_STR("used")) ||
             cg_str_eq(name, CG_STR("past")))
             continue;
@@ -270,5 +311,13 @@ void cg_redis_rules_read(struct cg_redis_handle *handle, const redisReply *sets)
         handle->has_sets = true;
     }
     cg_buf_fini(&both);
+    if (!knows_us) { /* it lost what others told, too */
+        cg_buf_clear(&handle->agreed);
+        handle->has_sets = true;
+        /* Nothing is kept until it knows us again, and the next heartbeat may be far. */
+        if (!handle->tells_again && !handle->closing)
+            handle->tells_again =
+                cg_redis_rules_tell(handle, false, true, on_told_again, handle, 0);
+    }
     say(handle);
 }

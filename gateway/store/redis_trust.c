@@ -189,6 +189,10 @@ static void believe(struct cg_redis_handle *handle, const struct cg_redis_epoch_
     struct cg_lease_answer answer = {.sent_ms = handle->hello_sent_ms,
                                      .server_ms = said->server_ms,
                                      .others_lapsed = said->lapsed > 0};
+    if (!cg_redis_rules_told(handle)) {
+        send_hello(handle, false); /* the rules have changed meanwhile */
+        return;
+    }
     lock(trust);
     bool other = strcmp(trust->record, handle->record) != 0;
     if (other && handle->hello_belief != atomic_load(&trust->belief)) {

@@ -4,12 +4,12 @@
  * For logs: targets and referers as they came, valid or not. Which values are secret follows from
  * their names, by globs: the built-in list (mask.c, CG_MASK_NAMES) and the operator's. A name
  * counts in every spelling that some upstream might take for it: whatever case, percent-encoded any
- * number of times, with `-`, `.`, space or brackets for `_`, part of `user[token]`; behind `&`,
- * `;`,
- * `?` or `#`; in a path (`/a;jsessionid=…`); inside another value (`next=%2Fcb%3Ftoken%3D…`, JSON).
- * A value ends at the next `&` (in a path at the next slash), since who reads `;` as a separator
- * and who does not must not make a difference. Masked as well: user information, what looks like
- * a JSON Web Token under whatever name, and parts too long or too often encoded to be judged.
+ * number of times, with `-`, `.`, space, brackets or a capital (`appKey`) for `_`, part of
+ * `user[token]`; behind `&`, `;`, `?` or `#`; in a path (`/a;jsessionid=…`); inside another value
+ * (`next=%2Fcb%3Ftoken%3D…`, JSON). A value ends at the next `&` (in a path at the next slash),
+ * since who reads `;` as a separator and who does not must not make a difference. Masked as well:
+ * user information, what looks like a JSON Web Token under whatever name, and parts too long or too
+ * often encoded to be judged.
  *
  * Masks too much rather than too little; what stands in a path under no name it cannot know.
  */

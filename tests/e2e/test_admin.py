@@ -178,6 +178,24 @@ class AdminJourney(Journey):
 
     # What the numbers say.
 
+    def test_a_list_that_is_too_long_holds_nobody_up(self):
+        for name, text in (("users", "u%d"), ("patterns", "/items/%d"), ("patterns", "/x/*/%d")):
+            answer = self.purge({name: [text % number for number in range(40000)]})
+            self.assertRefused(answer, 400, "more than 4096", "several times")
+        answer = self.purge({"users": ["u%d" % number for number in range(4096)]})
+        self.assertEqual(answer.status, 200, repr(answer))
+
+    def test_who_does_not_ask_keeps_no_probe_out(self):
+        begun = (b"", b"POST /cache/purge HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n", b"GET /liv")
+        for number in range(700):
+            connection = socket.create_connection(self.front.admin_address.rsplit(":", 1))
+            self.addCleanup(connection.close)
+            connection.sendall(begun[number % 3])
+            if number % 50 == 0:
+                self.assertEqual(self.front.admin("GET", "/livez").status, 200)
+        self.assertEqual(self.front.admin("GET", "/livez").status, 200)
+        self.assertEqual(self.purge({"patterns": ["/items"]}).status, 200)
+
     def test_statistics_health_and_metrics_agree(self):
         self.warm("/items?session=1", "/summary?session=1")  # two misses, two hits
         self.assertHit(self.read("/items?session=1"))

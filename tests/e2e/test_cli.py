@@ -34,8 +34,23 @@ class Help(unittest.TestCase):
                      "--upstream", "--rules", "--redis", "--admin", "--threads", "--set"):
             self.assertIn(word, text)
         self.assertEqual(cli("--help")[0], text)
-        self.assertEqual(cli("run", "--help")[0], text)
         self.assertEqual(cli(status=2)[0], text)
+
+    def test_a_command_has_a_help_of_its_own(self):
+        text = cli("help")[0]
+        for command in ("run", "check", "explain", "stats", "health", "purge", "refresh", "flush", "reload",
+                        "drain", "wait", "healthcheck", "inspect", "reference", "version"):
+            own = cli(command, "--help")[0]
+            self.assertTrue(own.startswith("  cachegate %s" % command), own)
+            self.assertEqual(cli("help", command)[0], own)
+            for line in own.strip().split("\n"):
+                self.assertIn(line.strip(), text)
+        drain = cli("drain", "--help")[0]
+        for flag in ("--admin", "--token", "--config", "--wait", "--timeout"):
+            self.assertIn(flag, drain)
+        for flag in ("--listen", "--group", "--status"):
+            self.assertNotIn(flag, drain)
+        self.assertIn("not understood", cli("help", "bogus", status=2)[1])
 
     def test_the_version_is_printed(self):
         self.assertRegex(cli("version")[0], r"^cachegate \d+\.\d+\.\d+\n$")
@@ -227,10 +242,20 @@ class Operate(Journey):
             cli(*arguments, environment=self.variables)
             self.assertMiss(self.front.get("/items?session=1", user="a"))
 
+    def test_purge_by_tag_reaches_the_store(self):
+        front = self.gateway(self.origin, "routes: [{ match: GET /items, ttl: 1h, groups: keep }]\n")
+        flags = ["--admin", front.admin_address, "--token", ADMIN_TOKEN]
+        self.assertEqual(json.loads(cli("purge", "--tag", "news", *flags)[0]).keys(), {"purged", "banned"})
+        err = cli("purge", "--tag", "news", environment=self.variables, status=1)[1]
+        self.assertIn("no rule knows the groups that answers name", err)
+
     def test_refusals_are_told_with_their_remedy(self):
         address = ["--admin", self.front.admin_address]
         err = cli("flush", *address, "--token", "wrong", status=1)[1]
-        self.assertIn("the admin token is missing or wrong", err)
+        self.assertIn(self.front.admin_address + ": the admin token is missing or wrong", err)
+        self.assertIn("--token", err)
+        for command in ("drain", "reload"):
+            self.assertIn("CACHEGATE_ADMIN_TOKEN", cli(command, *address, status=1)[1])
         err = cli("purge", "--group", "sesion:id=1", environment=self.variables, status=1)[1]
         self.assertIn("did you mean `session`?", err)
         self.assertIn("session:id=", cli("purge", "--group", "x", environment=self.variables,
@@ -242,7 +267,20 @@ class Operate(Journey):
     def test_a_gateway_that_is_not_there_is_a_sentence(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             address = "127.0.0.1:%d" % taken.getsockname()[1]
-        self.assertIn("Connection refused", cli("stats", "--admin", address, status=1)[1])
+        self.assertIn("Connection refused: is the gateway running", cli("stats", "--admin", address, status=1)[1])
+        self.assertIn("no host of this name", cli("stats", "--admin", "nowhere.invalid:1", status=1)[1])
+        self.assertIn("without http://", cli("stats", "--admin", "http://127.0.0.1:1", status=1)[1])
+
+    def test_the_address_of_traffic_is_not_that_of_the_commands(self):
+        for command in ("stats", "reload", "drain", "healthcheck"):
+            self.assertIn("traffic arrives there", cli(command, "--admin", self.front.address, status=1)[1])
+
+    def test_messages_name_configuration_and_address(self):
+        config = self.directory() / "c.yaml"
+        config.write_text("listen: 127.0.0.1:0\nupstream: http://a\nadmin: 127.0.0.1:1\n")
+        self.assertIn("c.yaml: 127.0.0.1:1: Connection refused", cli("reload", "-c", config, status=1)[1])
+        config.write_text("listen: 127.0.0.1:0\nupstream: http://a\n")
+        self.assertIn("or give --admin", cli("reload", "-c", config, status=1)[1])
 
 
 class Configurations(unittest.TestCase):

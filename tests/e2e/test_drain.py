@@ -454,7 +454,7 @@ class Commands(Journey):
             gate.wait_arrived()
             status, _, error = cli("drain", *self.flags, "--wait", "--timeout", "300ms")
             self.assertEqual(status, 1)
-            self.assertIn("still after 300 ms: 1 connections are left", error)
+            self.assertIn("still after 300 ms: 1 connection is left", error)
             gate.release()
             self.assertEqual(cli("drain", *self.flags, "--wait")[0], 0)
             self.assertIn(b"connection: close", read_all(connection).lower())
@@ -495,7 +495,7 @@ class Commands(Journey):
         cli("drain", *self.flags)
         status, _, error = cli("wait", "--admin", self.path, "--timeout", "50ms")
         self.assertEqual(status, 1)
-        self.assertIn("/readyz answered 503", error)
+        self.assertIn("/readyz answered 503, draining", error)
 
     def test_healthcheck(self):
         self.assertEqual(cli("healthcheck", "--admin", self.path)[0], 1)

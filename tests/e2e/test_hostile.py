@@ -426,6 +426,16 @@ class Secrets(Journey):
         self.assertTrue(stat.S_ISSOCK(mode))
         self.assertFalse(mode & stat.S_IWOTH, "%o" % mode)
 
+    def test_a_file_where_a_socket_should_be_stays(self):
+        file = self.directory() / "precious"
+        file.write_text("data")
+        for words in (["--listen", "unix:%s" % file], ["--listen", "127.0.0.1:0", "--admin", "unix:%s" % file]):
+            result = subprocess.run([binary(), "run", "--upstream", "http://127.0.0.1:9", *words], capture_output=True,
+                                    text=True, timeout=60, check=False)
+            self.assertEqual(result.returncode, 1, result.stderr)
+            self.assertIn("in use", result.stderr)
+            self.assertEqual(file.read_text(), "data")
+
 
 if __name__ == "__main__":
     main()

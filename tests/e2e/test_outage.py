@@ -383,10 +383,9 @@ class Crowd(OutageJourney):
         with self.origin.hold("/items/first") as gate:
             threads = [self.ask(front, "/items/first", answers)]
             gate.wait_arrived()
-            before = self.counted(front, "requests")
             threads += [self.ask(front, "/items/second", others) for _ in range(5)]
-            wait_until(lambda: self.counted(front, "requests") == before + 5, "they wait")
-            self.assertEqual(self.counted(front, "outage_queued"), 1)
+            wait_until(lambda: self.counted(front, "requests_in_flight") == 6, "they wait")
+            self.assertEqual(self.counted(front, "outage_queued_total"), 1)
             self.assertEqual(self.origin.count("/items/second"), 0)
         for thread in threads:
             thread.join(60)
@@ -395,8 +394,7 @@ class Crowd(OutageJourney):
 
     def counted(self, front, name):
         text = front.admin("GET", "/metrics").body.decode()
-        return next(int(line.split()[1]) for line in text.split("\n")
-                    if line.startswith("cachegate_%s_total " % name))
+        return next(int(line.split()[1]) for line in text.split("\n") if line.startswith("cachegate_%s " % name))
 
     def test_over_the_queue_is_told_when_to_come_again(self):
         front = self.out(threads=1, CACHEGATE_LIMITS_OUTAGE_FETCHES="1", CACHEGATE_LIMITS_OUTAGE_QUEUE="0")

@@ -130,6 +130,8 @@ class Refresh(Journey):
                     ({"urls": ["/items/2"], "headers": {"a": "s3cret\r\nb: c"}}, "cannot be sent"),
                     ({"urls": ["/items/2"], "headers": {"a": ["s3cret"]}}, "cannot be sent"),
                     ({"urls": ["/items/2"], "headers": ["s3cret"]}, "`headers` must be a map"),
+                    ({"urls": ["/items/%d" % i for i in range(999)], "headers": {"Authorization": "s3cret" * 150000}},
+                     "`headers` is over"),
                     ({"urls": ["/items/2"], "pattern": ["/items/1"]}, "unknown name `pattern`"),
                     ({"urls": ["/items/2"], "tags": ["x", ""]}, "non-empty text")]
         for body, words in mistakes:

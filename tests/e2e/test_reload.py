@@ -404,6 +404,28 @@ class Secrets(Reloading):
         self.assertEqual(purge("the-first-token"), (401, 405))
         self.assertEqual(purge("the-second-token"), (200, 200))
 
+    def test_what_has_no_end_is_refused_in_time(self):
+        folder = self.directory()
+        secret = folder / "secret"
+        secret.write_text("one secret that is long enough")
+        self.start(secret_file=str(secret))
+        for path in (secret, self.rule_file, self.config_file):
+            text = path.read_text()
+            for make in (os.mkfifo, lambda name: os.symlink("/dev/zero", name), os.mkdir):
+                path.unlink()
+                make(path)
+                answer = self.ask()
+                self.assertEqual(answer.status, 422, repr((path, make, answer)))
+                self.assertIn(str(path), "\n".join(answer.json()["problems"]))
+                path.rmdir() if path.is_dir() else path.unlink()
+                path.write_text(text)
+            self.assertEqual(self.ask().status, 200)
+        secret.unlink()
+        os.mkfifo(secret)
+        self.front.process.send_signal(signal.SIGHUP)
+        self.front.process.terminate()  # a reload that waits does not hold up the end
+        self.front.expect_end(0)
+
     def test_the_deployment_secret_away_and_back(self):
         secret = self.directory() / "secret"
         secret.write_text("one secret that is long enough")
@@ -470,6 +492,18 @@ class Certificates(Reloading):
         self.assertEqual(self.name(), "second")
         self.assertTrue(self.get(old))
         self.assertTrue(self.get(self.connect()))
+
+    def test_a_pipe_and_a_device_are_refused_in_time(self):
+        for name in ("certificate.pem", "key.pem"):
+            for make in (os.mkfifo, lambda file: os.symlink("/dev/zero", file)):
+                (self.keys / name).unlink()
+                make(self.keys / name)
+                answer = self.ask()
+                self.assertEqual(answer.status, 422)
+                self.assertIn(name, "\n".join(answer.json()["problems"]))
+                (self.keys / name).unlink()
+                self.make("first")
+        self.assertEqual(self.name(), "first")
 
     def test_a_broken_one_leaves_the_old_one(self):
         (self.keys / "certificate.pem").write_text("no certificate\n")
@@ -552,6 +586,22 @@ class OnRedis(Reloading):
         self.assertEqual(self.front.get("/a").status, 200)
         self.change(rules("2h"))
         self.assertEqual(self.generation(), 3)
+
+    def end_while_a_change_waits(self, **config):
+        self.start(environment={"CACHEGATE_STORE_ON_OUTAGE": "memory"}, **config)
+        self.warm("/a")
+        self.addCleanup(self.redis.thaw)
+        self.redis.freeze()
+        replace(self.rule_file, rules("1h"))
+        self.front.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: self.health()["alive"] == 2, "it has begun")
+        self.front.stop()
+
+    def test_redis_is_given_up_between_the_end_of_reloading_and_that_of_the_threads(self):
+        self.end_while_a_change_waits(drain_accept="3s")
+
+    def test_the_threads_end_while_a_change_waits_for_redis(self):
+        self.end_while_a_change_waits()
 
 
 class InFlight(Reloading):

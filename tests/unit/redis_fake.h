@@ -45,8 +45,9 @@ struct fake {
     uint16_t port;
     char run_id[48];
     char role[16];
-    bool held;      /* replies wait */
-    bool trickling; /* … and a byte arrives now and then all the same */
+    const char *rules_reply; /* to what is asked or told of rules; NULL: there is no other */
+    bool held;               /* replies wait */
+    bool trickling;          /* … and a byte arrives now and then all the same */
     int64_t trickled_ms;
     unsigned accepted;
     unsigned renewals; /* how often it was told to begin a new history, whatever it has */
@@ -124,12 +125,15 @@ static bool fake_answer_heartbeat(struct fake_peer *peer, const redisReply *comm
     return beats || waits;
 }
 
-/* What gateways tell each other of their rules: there is no other. Nor is that counted. */
-static bool fake_answer_rules(struct fake_peer *peer, const redisReply *command)
+/* What gateways tell each other of their rules. Nor is that counted. */
+static bool fake_answer_rules(const struct fake *fake, struct fake_peer *peer,
+                              const redisReply *command)
 {
     bool reads = strcmp(command->element[0]->str, "HGETALL") == 0;
     bool tells = command->elements > 3 && strstr(command->element[3]->str, ":rules") != NULL;
-    if (reads || tells)
+    if ((reads || tells) && fake->rules_reply != NULL)
+        cg_buf_add_text(&peer->out, fake->rules_reply);
+    else if (reads || tells)
         cg_buf_add_text(&peer->out, reads ? "*0\r\n" : ":0\r\n");
     return reads || tells;
 }
@@ -138,7 +142,7 @@ static void fake_answer(struct fake *fake, struct fake_peer *peer, const redisRe
 {
     char line[256] = "";
     size_t end = 0;
-    if (fake_answer_heartbeat(peer, command) || fake_answer_rules(peer, command))
+    if (fake_answer_heartbeat(peer, command) || fake_answer_rules(fake, peer, command))
         return;
     if (command->elements > 7 && strcmp(command->element[7]->str, "renew") == 0)
         fake->renewals++;

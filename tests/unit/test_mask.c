@@ -47,6 +47,10 @@ Test(mask, what_is_no_secret_stays_as_it_is)
         {"/items?page=2&sort=name%20asc&q=a+b", "/items?page=2&sort=name%20asc&q=a+b"},
         {"/items?author=ann&passenger=1&country_code=de&keyboard=1",
          "/items?author=ann&passenger=1&country_code=de&keyboard=1"},
+        {"/items?countryCode=de&keyBoard=1&sortOrder=up&pinned=1&zipCode=1",
+         "/items?countryCode=de&keyBoard=1&sortOrder=up&pinned=1&zipCode=1"},
+        {"/items?hook=https%3A%2F%2Fh.test%2Fat@x&mail=a@b",
+         "/items?hook=https%3A%2F%2Fh.test%2Fat@x&mail=a@b"},
         {"/items?=x&&a&b=", "/items?=x&&a&b="},
         {"/items?at=12:30&u=https%3A%2F%2Fb.test%2Fc%3Fd%3De#f",
          "/items?at=12:30&u=https%3A%2F%2Fb.test%2Fc%3Fd%3De#f"},
@@ -56,6 +60,23 @@ Test(mask, what_is_no_secret_stays_as_it_is)
         {"/keynote/eyJ", "/keynote/eyJ"},
         {"https://a.test:8443/b?c=d", "https://a.test:8443/b?c=d"},
         {"a.test:443", "a.test:443"},
+    };
+    EXPECT(cases);
+}
+
+Test(mask, what_agents_call_themselves_is_read_alike)
+{
+    static const char *const cases[][2] = {
+        {"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+         "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"},
+        {"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)",
+         "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like "
+         "Gecko)"},
+        {"Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+         "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"},
+        {"curl/8.5.0", "curl/8.5.0"},
+        {"kube-probe/1.30", "kube-probe/1.30"},
+        {"App/1.0 (session=x; os=1)", "App/1.0 (session=***"},
     };
     EXPECT(cases);
 }
@@ -73,6 +94,9 @@ Test(mask, every_spelling_of_a_name_counts)
         {"/a?accessToken=x", "/a?accessToken=***"},
         {"/a?Access-Token=x", "/a?Access-Token=***"},
         {"/a?access.token=x", "/a?access.token=***"},
+        {"/a?consumerKey=x&userPwd=y&isPassWord=z",
+         "/a?consumerKey=***&userPwd=***&isPassWord=***"},
+        {"/a?x[subscriptionKey]=x", "/a?x[subscriptionKey]=***"},
         {"/a?api+key=x", "/a?api+key=***"},
         {"/a?api%20key=x", "/a?api%20key=***"},
         {"/a?+key=x", "/a?+key=***"},
@@ -104,6 +128,8 @@ Test(mask, wherever_somebody_may_see_a_parameter_there_is_one)
         {"/a?token%3Dx", "/a?***"},
         {"/a%3Ftoken%3Dx/b", "/***/b"},
         {"/a?next=%2Fcb%3Fcode%3Dx%26state%3Dy&c=1", "/a?next=***&c=1"},
+        {"/a?hook=https%3A%2F%2Fu:x%40h.test%2Fb&c=1", "/a?hook=***&c=1"},
+        {"/a?hook=https://u:x@h.test/b&c=1", "/a?hook=***&c=1"},
         {"/a?next=https%253A%252F%252Fb.test%252F%253Ftoken%253Dx", "/a?next=***"},
         {"/a?f={\"a\":1,\"token\":\"x\"}", "/a?f=***"},
         {"/a?f=%7B%22token%22%20:%20%22x%22%7D", "/a?f=***"},

@@ -1,4 +1,4 @@
-/* The list of open purges while the slot that it is in moves to another server. */
+/* The list of open purges, and what is read with it: of servers that move, refuse and forget. */
 #include "cachegate/redis_slot.h"
 #include "redis_fake_calls.h"
 
@@ -82,4 +82,45 @@ Test(bans, list_that_is_not_whole_acquits_nobody)
     cr_expect_eq(look_up_epoch(), 0, "not available");
     fake_rule(one, "LRANGE", 1, "*1\r\n$20\r\n0000000000000001:1:x\r\n");
     cr_expect_eq(look_up_epoch(), 2);
+}
+
+/* Of who moved the epoch after that was read, what was read with it cannot tell. */
+Test(bans, list_that_reaches_further_is_as_good_as_the_epoch)
+{
+    static const char epoch[] = "$23\r\n0000000000000001:5:made\r\n";
+    open_store("redis");
+    WORLD_UNTIL(is_available(store));
+    fake_rule(one, "MGET", 1, "*1\r\n$23\r\n0000000000000001:5:made\r\n");
+    fake_rule(one, "GET test:{bans}:epoch", 1, epoch);
+    fake_rule(one, "LRANGE", 1,
+              "*2\r\n$20\r\n0000000000000001:5:x\r\n$20\r\n0000000000000001:6:x\r\n");
+    cr_expect_eq(look_up_epoch(), 5);
+}
+
+Test(bans, without_the_sets_of_routes_nothing_is_believed)
+{
+    open_store("redis");
+    WORLD_UNTIL(is_available(store));
+    fake_rule(one, "MGET", 1, "*1\r\n$23\r\n0000000000000001:2:made\r\n");
+    fake_rule(one, "GET test:{bans}:epoch", 1, "$23\r\n0000000000000001:2:made\r\n");
+    one->rules_reply = "-ERR not now\r\n";
+    cr_expect_eq(look_up_epoch(), 0, "not available");
+}
+
+/* The others would go on to believe what this process does not purge any more. */
+Test(bans, rules_that_cannot_be_told_are_told_before_anything_is_believed_again)
+{
+    struct seen seen = {0};
+    open_store("redis");
+    WORLD_UNTIL(is_available(store));
+    one->rules_reply = "-ERR not now\r\n";
+    store->port->announce(store, &world.ruleset, on_done, &seen);
+    WORLD_UNTIL(seen.done);
+    cr_expect_eq(seen.result, CG_STORE_UNAVAILABLE);
+    cr_expect_not(is_available(store));
+    for (unsigned hellos = one->accepted + 2; one->accepted < hellos;)
+        world_turn();
+    cr_expect_not(is_available(store), "greeted, and refused");
+    one->rules_reply = NULL;
+    WORLD_UNTIL(is_available(store));
 }

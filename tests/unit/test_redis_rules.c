@@ -4,6 +4,7 @@
  */
 #include "redis_world.h"
 
+#include "cachegate/agreement.h"
 #include "gateway/store/redis_parts.h"
 
 enum { ROUTES = 4, GATEWAYS = 4 };
@@ -239,28 +240,140 @@ Test(redis_rules, a_change_is_told_before_it_is_done)
     cr_assert(agrees(a, 'b') && agrees(b, 'b'));
 }
 
+static struct cg_redis_handle *handle_of(struct gateway *gateway)
+{
+    return (struct cg_redis_handle *)(void *)gateway->store;
+}
+
+static void on_told(void *owner, size_t index, const redisReply *reply)
+{
+    (void)index;
+    cr_assert(reply != NULL && reply->type == REDIS_REPLY_INTEGER);
+    *(bool *)owner = true;
+}
+
+/* What a connection that was slow brings: a set that the process had then. */
+static void tell_late(struct gateway *gateway, const char *letters, uint64_t number)
+{
+    struct cg_redis_rules *rules = &gateway->redis->rules;
+    uint64_t now = rules->number;
+    bool done = false;
+    set_rules(gateway, letters);
+    cg_buf_clear(&rules->set);
+    cg_route_set_write(&gateway->ruleset, &rules->set);
+    rules->number = number;
+    cr_assert(cg_redis_rules_tell(handle_of(gateway), false, true, on_told, &done, 0));
+    rules->number = now;
+    WORLD_UNTIL(done);
+}
+
+Test(redis_rules, what_is_told_late_counts_for_nothing)
+{
+    struct gateway *a = start(0, "ab");
+    struct gateway *b = start(1, "ab");
+    change(b, "b");
+    cr_assert_not(agrees(a, 'a'));
+    tell_late(b, "ab", 1);
+    cr_assert_not(agrees(a, 'a'), "its writes leave that alone by now");
+}
+
+Test(redis_rules, what_is_told_late_counts_for_nothing_after_a_way_there_and_back)
+{
+    struct gateway *a = start(0, "ab");
+    struct gateway *b = start(1, "b");
+    change(b, "b");
+    change(b, "b");
+    tell_late(b, "ab", 2);
+    cr_assert_not(agrees(a, 'a'));
+}
+
+/* The same name, from the spool, and another count. */
+Test(redis_rules, another_life_of_a_process_is_believed)
+{
+    struct gateway *a = start(0, "ab");
+    struct gateway *b = start(1, "ab");
+    change(b, "ab");
+    b->redis->rules.life++;
+    tell_late(b, "b", 1);
+    cr_assert_not(agrees(a, 'a'));
+}
+
+Test(redis_rules, rules_that_change_during_a_greeting_are_told_before_it_counts)
+{
+    struct gateway *a = start(0, "ab");
+    struct cg_store *store = cg_redis_open(a->redis, &world.context, &world.clock);
+    struct cg_redis_handle *handle = (struct cg_redis_handle *)(void *)store;
+    bool done = false;
+    WORLD_UNTIL(handle->told_number == 1);
+    cr_assert_not(handle->trusted);
+    set_rules(a, "b");
+    a->store->port->announce(a->store, &a->ruleset, on_done, &done);
+    WORLD_UNTIL(handle->trusted);
+    cr_assert_eq(handle->told_number, 2);
+    WORLD_UNTIL(done);
+    cg_redis_close(store);
+}
+
+static void lose_sets(void)
+{
+    freeReplyObject(ask("DEL test:{bans}:rules"));
+}
+
+static void move_epoch(struct gateway *gateway)
+{
+    static const struct cg_ban ban = {.pattern = {"/elsewhere", 10}};
+    bool done = false;
+    gateway->store->port->ban(gateway->store, &ban, 1, on_done, &done);
+    WORLD_UNTIL(done);
+}
+
+/* Whoever hears of the loss by it has told again, too. */
+static void beat(struct gateway *gateway)
+{
+    struct cg_redis_handle *handle = handle_of(gateway);
+    atomic_fetch_add(world.now_ms, 1);
+    handle->redis->trust.due_ms = 0;
+    cg_redis_member_beat(handle);
+    WORLD_UNTIL(handle->heartbeat.remaining == 0);
+    move_epoch(gateway); /* its answer comes after that of what was told */
+}
+
 Test(redis_rules, sets_that_redis_lost_are_told_again)
 {
     struct gateway *a = start(0, "ab");
-    start(1, "bc");
+    struct gateway *b = start(1, "bc");
     cr_assert_not(agrees(a, 'a'));
-    freeReplyObject(ask("DEL test:{bans}:rules"));
-    atomic_fetch_add(world.now_ms, 1);
-    for (size_t i = 0; i < 2; i++) {
-        struct cg_redis_handle *handle = (struct cg_redis_handle *)(void *)gateways[i].store;
-        handle->redis->trust.due_ms = 0;
-        cg_redis_member_beat(handle);
-        WORLD_UNTIL(handle->heartbeat.remaining == 0);
-    }
-    redisReply *reply = NULL;
-    do { /* its answer is on the way */
-        if (reply != NULL)
-            freeReplyObject(reply);
-        world_turn();
-        reply = ask("HLEN test:{bans}:rules");
-    } while (reply->integer < 4);
-    freeReplyObject(reply);
+    lose_sets();
+    beat(a);
+    beat(b);
     cr_assert_not(agrees(a, 'a'));
+    cr_assert(agrees(a, 'b') && agrees(b, 'b'));
+}
+
+Test(redis_rules, sets_that_redis_lost_agree_on_nothing_until_all_have_told_again)
+{
+    struct gateway *a = start(0, "ab");
+    struct gateway *b = start(1, "bc");
+    cr_assert(agrees(a, 'b'));
+    lose_sets();
+    move_epoch(a); /* so that they are read */
+    cr_assert_not(agrees(a, 'a') || agrees(a, 'b'));
+    beat(a);
+    cr_assert_not(agrees(a, 'a') || agrees(a, 'b'), "the other one has not told yet");
+    cr_assert_not(agrees(b, 'b') && agrees(b, 'c'));
+    beat(b);
+    cr_assert(agrees(a, 'b') && agrees(b, 'b'));
+}
+
+Test(redis_rules, what_was_stored_before_redis_lost_the_sets_is_flushed)
+{
+    struct gateway *a = start(0, "ab");
+    struct cg_epoch stored = epoch_of(a);
+    change(a, "bc"); /* its writes do not purge a from now on */
+    lose_sets();
+    stop(a);
+    a = start(0, "ab");
+    cr_assert(is_flushed(a, stored));
 }
 
 Test(redis_rules, what_is_no_set_agrees_on_nothing)

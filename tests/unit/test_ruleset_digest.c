@@ -122,6 +122,9 @@ Test(ruleset_digest, every_write_that_reaches_the_route_moves_it)
         "  - match: POST /things/{id}\n    invalidate: [ { group: one, id: \"{id}\" } ]\n",
         "  - match: POST /items\n    invalidate: none\n",
         "  - match: POST /items/{id}\n",
+        /* These purge the path above only where no route says what else. */
+        "  - match: POST /items/{id}\n    invalidate: none\n",
+        "  - match: POST /items/{id}\n    invalidate: [/other]\n",
         /* An earlier route takes some of the writes away. */
         "  - match: PUT /things/7\n    invalidate: none\n"
         "  - match: PUT /things/{id}\n    invalidate: [ { group: one, id: \"{id}\" } ]\n",

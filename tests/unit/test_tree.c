@@ -297,7 +297,7 @@ Test(tree, file_is_read_and_a_missing_one_is_named)
     unlink(path);
     cr_expect_null(cg_tree_read_file(path, compile_env, NULL, &world.arena, &world.problems));
     cr_expect_null(cg_tree_read_file("/tmp", compile_env, NULL, &world.arena, &world.problems));
-    cr_expect_not_null(strstr(compiled_problems(&world), "cannot be opened: No such file"));
+    cr_expect_not_null(strstr(compiled_problems(&world), "cannot be read: No such file"));
     cr_expect_not_null(strstr(compiled_problems(&world), "/tmp:0: : cannot be read"));
 }
 
