@@ -32,7 +32,7 @@ static void add_path(struct cg_purge_build *build, const struct cg_path *path)
     const struct cg_route *reader =
         cg_ruleset_route(build->ruleset, CG_STR("GET"), build->facts->authority, path, captures);
     cg_purge_add_path(build, build->plan->upstream, path);
-    if (reader != NULL)
+    if (reader != NULL && reader->upstream != build->plan->upstream)
         cg_purge_add_path(build, reader->upstream, path);
 }
 

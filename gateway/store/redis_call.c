@@ -8,14 +8,22 @@
 struct cg_redis_call *cg_redis_call_create(struct cg_redis_handle *handle, enum cg_redis_kind kind,
                                            void *owner)
 {
-    struct cg_redis_call *call = calloc(1, sizeof(*call));
-    CG_ASSERT(call != NULL);
+    struct cg_redis_call *call = cg_recycler_take(&handle->calls);
+    memset(call, 0, offsetof(struct cg_redis_call, view));
+    memset(&call->view, 0, offsetof(struct cg_store_view, versions));
     call->handle = handle;
     call->kind = kind;
     call->owner = owner;
     call->remaining = 1; /* until all is sent */
     call->started_us = cg_clock_monotonic_us();
     return call;
+}
+
+void cg_redis_call_views(struct cg_redis_call *call, size_t count)
+{
+    CG_ASSERT(count <= CG_INSTANCES_MAX);
+    call->count = count;
+    memset(call->view.versions, 0, count * sizeof(call->view.versions[0]));
 }
 
 void cg_redis_call_changes(struct cg_redis_call *call, const struct cg_redis_node *node)
@@ -114,7 +122,7 @@ void cg_redis_call_finish(struct cg_redis_call *call)
         call->answer_done(call->owner, result);
     }
     cg_blob_unref(call->view.entry);
-    free(call);
+    cg_recycler_give(&handle->calls, call);
 }
 
 /* ---- scripts on versions ---- */

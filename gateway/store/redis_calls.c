@@ -127,7 +127,7 @@ static void redis_prepare(struct cg_store *store, const struct cg_instance *inst
     struct cg_redis_call *call = cg_redis_call_create(handle, CG_REDIS_PREPARE, owner);
     call->answer_view = answer;
     call->instances = instances;
-    call->count = count;
+    cg_redis_call_views(call, count);
     for (size_t i = 0; i < count; i++) {
         struct cg_token token = cg_redis_new_token(handle);
         cg_version_value_write(&token, value);

@@ -111,8 +111,7 @@ static void ask_for_each(struct cg_redis_call *call, const struct cg_key *key,
 void cg_redis_start_lookup(struct cg_redis_call *call, const struct cg_key *key,
                            const struct cg_instance *instances, size_t count)
 {
-    CG_ASSERT(count <= CG_INSTANCES_MAX);
-    call->count = count;
+    cg_redis_call_views(call, count);
     if (call->handle->one_shard)
         ask_for_all(call, key, instances);
     else

@@ -7,6 +7,7 @@
 #ifndef GATEWAY_STORE_REDIS_PARTS_H
 #define GATEWAY_STORE_REDIS_PARTS_H
 
+#include "gateway/base/recycle.h"
 #include "gateway/store/redis_node.h"
 #include "gateway/store/redis_stats.h"
 #include "gateway/store/redis_store.h"
@@ -90,7 +91,8 @@ struct cg_redis_handle {
     struct cg_redis_reporter *reporter; /* owned; NULL: statistics are off */
     struct cg_redis_claims *claims;     /* owned */
     double latency_ms;
-    uint8_t random[256]; /* unused random bytes from random_used on */
+    struct cg_recycler calls; /* that are over */
+    uint8_t random[256];      /* unused random bytes from random_used on */
     size_t random_used;
 };
 
@@ -129,19 +131,21 @@ struct cg_redis_call {
     int64_t replaced_ms; /* of a fill: how long what it replaces had to live; 0: there was none */
     uint64_t unwaited; /* nodes, by bit, that got a change and were not asked for replicas since */
     bool has_epoch;
-    size_t list_fetch; /* the first that is certain to know it */
-    struct cg_store_view view;
+    size_t list_fetch;            /* the first that is certain to know it */
     cg_store_view_fn answer_view; /* LOOKUP and PREPARE; else the next */
     cg_store_done_fn answer_done;
     void *owner;
     size_t whole_sent; /* scripts, as text: each part of the call may need it once */
     bool internal;     /* delivers what is pending: failure does not pend it again */
     int64_t started_us;
+    struct cg_store_view view; /* last: of its versions only those that were asked for are set */
 };
 
 /* ---- redis_call.c ---- */
 struct cg_redis_call *cg_redis_call_create(struct cg_redis_handle *handle, enum cg_redis_kind kind,
                                            void *owner);
+/* It asks for that many versions, which are unknown so far. */
+void cg_redis_call_views(struct cg_redis_call *call, size_t count);
 /* Sends to the owner of `key`; when that is not ready the call has failed. */
 void cg_redis_call_send(struct cg_redis_call *call, enum cg_redis_lane lane, struct cg_str key,
                         const struct cg_redis_words *words, cg_redis_reply_fn answer, size_t index);

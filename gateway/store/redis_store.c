@@ -10,6 +10,8 @@
 /* How much longer versions and the epoch live than any answer: the longest marks with all renewals
  * that a gateway may still send. */
 static const uint64_t margin_ms = 3 * 60 * 60 * 1000;
+enum { CALLS_KEPT_MAX = 256 }; /* of a handle, to be used again */
+
 static const uint64_t lifetime_longest_ms = UINT64_C(3650) * 24 * 60 * 60 * 1000;
 
 /* ---- what the threads share ---- */
@@ -163,6 +165,7 @@ struct cg_store *cg_redis_open(struct cg_redis *redis, struct st_h2o_context_t *
     handle->redis = redis;
     handle->clock = clock;
     handle->wait_replicas = settings->wait_replicas;
+    cg_recycler_init(&handle->calls, sizeof(struct cg_redis_call), CALLS_KEPT_MAX);
     handle->random_used = sizeof(handle->random);
     cg_buf_init(&handle->agreed, CG_REDIS_SET_BYTES_MAX);
     handle->delivery = (struct cg_timer){.on_expiry = on_delivery, .owner = handle};
@@ -213,6 +216,7 @@ struct cg_store *cg_redis_close(struct cg_store *store)
     cg_redis_claims_destroy(handle->claims);
     CG_ASSERT(handle->waiting_for_bans == NULL);
     cg_bans_unref(handle->bans);
+    cg_recycler_fini(&handle->calls);
     cg_buf_fini(&handle->agreed);
     free(handle);
     return NULL;
