@@ -107,7 +107,9 @@ static const struct section {
      "  --pattern PATTERN         A path as in the rules, its values filled in: /items?page=1, "
      "/a/**.\n"
      "  --group NAME:PARAM=VALUE  What a group of the rules names, as in session:id=abc123.\n"
-     "  --user NAME               All answers of a user.\n"
+     "  --user NAME               All answers of a user, named as `identity` does: by default by "
+     "the\n"
+     "                            whole Authorization field, as in --user 'Bearer abc'.\n"
      "  --tag NAME                All answers that bear this tag.\n"},
     {OF_REFRESH, "Flags of refresh:\n",
      "  -H 'Name: value'          A header field to fetch with; repeatable. It says for whom.\n"},

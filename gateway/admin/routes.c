@@ -50,7 +50,7 @@ static const struct endpoint endpoints[] = {
      {"cache", "purge"},
      true,
      cg_admin_purge,
-     "a JSON body with patterns, groups and users"},
+     "a JSON body with patterns, groups, users and tags"},
     {"POST",
      "/cache/refresh",
      {"cache", "refresh"},
