@@ -406,6 +406,17 @@ Test(reload, requests_in_flight_end_under_the_rules_they_began_with)
     end_world(world);
 }
 
+Test(reload, bounds_on_fetches_in_an_outage_are_those_of_the_next_rules)
+{
+    struct world *world = world_between(old_rules, new_rules);
+    the_exchange.next.limits.outage_fetches_max = 7;
+    the_exchange.next.limits.outage_queue_max = 5;
+    exchange_at_once();
+    cr_assert_eq(world->machine.lanes[0].places_max, 7u);
+    cr_assert_eq(world->machine.lanes[0].queue_max, 5u);
+    end_world(world);
+}
+
 Test(reload, a_thousand_exchanges_leave_nothing_behind)
 {
     struct world *world = world_between(old_rules, new_rules);
