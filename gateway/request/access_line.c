@@ -57,6 +57,12 @@ static struct cg_str field_of(const struct cg_request_record *record, struct cg_
     return record->fields == NULL ? CG_STR("") : cg_fields_value(record->fields, name);
 }
 
+/* What is behind it is not shown anyway. */
+static struct cg_str agent_of(const struct cg_request_record *record)
+{
+    return cg_str_sub(field_of(record, CG_STR("user-agent")), 0, AGENT_MAX);
+}
+
 static struct cg_str protocol_of(const struct cg_request_record *record)
 {
     switch (record->protocol) {
@@ -163,7 +169,7 @@ static void print_json(struct cg_access_line *line, const struct cg_request_reco
     print_request(line, record);
     print_decision(line, record);
     print_trace(line, record);
-    text(line, NAME("user_agent"), masked(line, field_of(record, CG_STR("user-agent"))), AGENT_MAX);
+    text(line, NAME("user_agent"), masked(line, agent_of(record)), AGENT_MAX);
     text(line, NAME("referer"), masked(line, field_of(record, CG_STR("referer"))), REFERER_MAX);
     cg_buf_add_text(&line->text, "}\n");
 }
@@ -206,7 +212,7 @@ static void print_combined(struct cg_access_line *line, const struct cg_request_
     cg_buf_add_char(out, ' ');
     cg_quoted_print(out, or_dash(masked(line, field_of(record, CG_STR("referer")))), REFERER_MAX);
     cg_buf_add_char(out, ' ');
-    cg_quoted_print(out, or_dash(masked(line, field_of(record, CG_STR("user-agent")))), AGENT_MAX);
+    cg_quoted_print(out, or_dash(masked(line, agent_of(record))), AGENT_MAX);
     cg_buf_add_char(out, '\n');
 }
 

@@ -184,7 +184,7 @@ class Secrets(LogJourney):
                     "/items/1?token%3D" + HUSH, "/items/1?x=eyJhbGciOiJIUzI1NiJ9." + HUSH]
         for target in targets:
             self.front.get(target, user=HUSH, headers={
-                "Cookie": "sid=" + HUSH, "X-Api-Key": HUSH, "User-Agent": "agent",
+                "Cookie": "sid=" + HUSH, "X-Api-Key": HUSH, "User-Agent": "app/1 (session=%s)" % HUSH,
                 "Referer": "https://%s@app.test/?token=%s" % (HUSH, HUSH)})
         for raw in ("/items/1?a=1#token=" + HUSH, "//u:%s@h/?token=%s" % (HUSH, HUSH)):
             self.front.raw(("GET %s HTTP/1.1\r\nHost: %s@h\r\nConnection: close\r\n\r\n"
