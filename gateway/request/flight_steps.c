@@ -421,6 +421,13 @@ void cg_flight_put_in_store(struct cg_flight *flight)
     fill(flight, key, &entry, after_ms, on_filled);
 }
 
+/* As the configuration calls it. What no route names goes to the first. */
+static struct cg_str name_of_upstream(const struct cg_flight *flight)
+{
+    const struct cg_route *route = flight->founder->plan.route;
+    return route == NULL ? CG_STR("the first upstream") : route->upstream_name;
+}
+
 enum cg_step_result cg_flight_step_store(struct cg_flight *flight)
 {
     cg_flight_go(flight, CG_FLIGHT_done);
@@ -431,7 +438,8 @@ enum cg_step_result cg_flight_step_store(struct cg_flight *flight)
         uint64_t held;
         if (cg_log_gate_open(&flight->machine->failure_gate, cg_now_ms(flight->machine->clock),
                              &held))
-            cg_log(CG_LOG_WARN, "upstream-failed", "%.*s%s%.0llu%s", CG_STR_ARG(flight->detail),
+            cg_log(CG_LOG_WARN, "upstream-failed", "%.*s: %.*s%s%.0llu%s",
+                   CG_STR_ARG(name_of_upstream(flight)), CG_STR_ARG(flight->detail),
                    held == 0 ? "" : " (", (unsigned long long)held,
                    held == 0 ? "" : " more since the last such line)");
         return CG_CONTINUE;

@@ -33,6 +33,7 @@ class Failures(Journey):
         self.assertEqual(answer.status, 502)
         self.assertIn("cachegate; error=", answer.field("proxy-status"))
         self.assertEqual(answer.cache.detail, "upstream-failed")
+        self.front.wait_line(r' upstream-failed message="default: ')
         self.origin.heal("/plain")
         self.assertMiss(self.front.get("/plain", "alice"))
 
