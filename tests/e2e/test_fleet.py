@@ -243,7 +243,8 @@ class Isolated(FleetJourney):
         """What is read, for whom, and the key under which its answer lies."""
         self.admin(self.one, "DELETE", "/cache/flush")
         self.redis.command("FLUSHALL")
-        wait_until(lambda: self.read(self.one, "/mine", "nobody").cache.stored, "it stores again")
+        for front, user in ((self.one, "nobody"), (self.two, "somebody")):
+            wait_until(lambda: self.read(front, "/mine", user).cache.stored, "both have told Redis of their rules again")
         wait_until(self.entries, "what it stores has arrived")
         self.redis.command("DEL", *self.entries())
         kept = []

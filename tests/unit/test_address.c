@@ -68,7 +68,8 @@ Test(address, bad_ones_are_refused_with_a_sentence)
         {"300.1.1.1:80", "neither a name nor an address"},
         {"-a:80", "neither a name nor an address"},
         {"a b:80", "neither a name nor an address"},
-        {"http://a:80", "brackets"},
+        {"http://a:80", "without http://"},
+        {"a:b:80", "brackets"},
         {"unix:", "absolute path"},
         {"unix:run/a", "absolute path"},
         {"unix:/0123456789012345678901234567890123456789012345678901234567890123456789012345678901"
