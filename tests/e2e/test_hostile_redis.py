@@ -78,7 +78,7 @@ class HostileJourney(Journey):
 class Forger(HostileJourney):
     def setUp(self):
         super().setUp()
-        self.front = self.front_of(self.redis.url)
+        self.front = self.front_of(self.redis.url, CACHEGATE_STORE_TIMEOUT="10s")  # a late fill undoes a forgery
         self.warm(self.front)
 
     def keys(self, pattern):

@@ -370,7 +370,8 @@ class Identity(StampedeJourney):
 
         for i, answer in enumerate(self.ask_all(questions, when_asked)):
             self.assertEqual(answer.body.decode(), "mine|u%dx|" % (i % 50) * 200)
-        self.assertEqual(origin.count("/mine/1"), 50)
+        if sanitizer() != "thread":  # so slow that some claim only when the first fetch is long forgotten
+            self.assertEqual(origin.count("/mine/1"), 50)
 
     def test_users_of_one_gateway_share_with_themselves_alone(self):
         self.assertUsersApart(1)
