@@ -31,8 +31,8 @@ static const char *path_of(const char *name)
 
 static void end(void)
 {
-    static const char *const names[] = {"c.yaml", "rules.yaml", "more.yaml",
-                                        "secret", "a.pem",      "empty"};
+    static const char *const names[] = {"c.yaml", "rules.yaml", "more.yaml",   "secret",
+                                        "a.pem",  "previous",   "pushed.yaml", "empty"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         unlink(path_of(names[i]));
     rmdir(folder);
