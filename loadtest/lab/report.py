@@ -34,8 +34,10 @@ def merged(run, options):
         return run
     earlier = json.loads(options.into.read_text())
     kept = [row for row in earlier["rows"] if row["scenario"] not in options.only]
+    again = {row["contender"] for row in run["purges"]}
+    purges = [row for row in earlier["purges"] if row["contender"] not in again] + run["purges"]
     return {**earlier, "rows": kept + run["rows"], "redis": run["redis"] or earlier["redis"],
-            "purges": run["purges"] or earlier["purges"],
+            "purges": purges,
             "repeated": sorted({*earlier.get("repeated", []), *options.only})}
 
 
