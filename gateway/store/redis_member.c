@@ -60,7 +60,7 @@ static void step(struct cg_redis_handle *handle)
 
 static void send_script(struct cg_redis_handle *handle, bool whole);
 
-/* Where that failed, the next heartbeat says so. */
+/* The process ends: nothing depends on the answer. */
 static void on_told(void *owner, size_t index, const redisReply *reply)
 {
     (void)owner;
@@ -82,8 +82,8 @@ static void on_beat(void *owner, size_t index, const redisReply *reply)
         heartbeat->has_others = said.has_others;
         if (said.record_differs)
             cg_redis_topology_doubt(handle->topology);
-        if (said.rules_untold && !handle->closing)
-            (void)cg_redis_rules_tell(handle, false, true, on_told, handle, 0);
+        if (said.rules_untold)
+            cg_redis_rules_tell_again(handle);
         heartbeat->answer.server_ms = said.server_ms;
         heartbeat->answer.renewed = said.joined;
         heartbeat->answer.others_lapsed = said.lapsed > 0;

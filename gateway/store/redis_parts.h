@@ -228,6 +228,8 @@ bool cg_redis_rules_tell(struct cg_redis_handle *handle, bool leaves, bool whole
                          cg_redis_reply_fn answer, void *owner, size_t index);
 /* Whether what this handle sent last is what the process has now. */
 bool cg_redis_rules_told(struct cg_redis_handle *handle);
+/* Redis had lost what was told, or never heard it. Where this fails, the next heartbeat says so. */
+void cg_redis_rules_tell_again(struct cg_redis_handle *handle);
 /* What all have told (HGETALL): `agreed` and `has_sets` of the handle. */
 void cg_redis_rules_read(struct cg_redis_handle *handle, const redisReply *sets);
 enum { CG_REDIS_SET_BYTES_MAX = 1 << 20 };

@@ -310,6 +310,12 @@ static void on_told_again(void *owner, size_t index, const redisReply *reply)
     ((struct cg_redis_handle *)owner)->tells_again = false;
 }
 
+void cg_redis_rules_tell_again(struct cg_redis_handle *handle)
+{
+    if (!handle->tells_again && !handle->closing)
+        handle->tells_again = cg_redis_rules_tell(handle, false, true, on_told_again, handle, 0);
+}
+
 void cg_redis_rules_read(struct cg_redis_handle *handle, const redisReply *sets)
 {
     char process[2 * CG_DIGEST_BYTES];
@@ -340,9 +346,7 @@ void cg_redis_rules_read(struct cg_redis_handle *handle, const redisReply *sets)
         cg_buf_clear(&handle->agreed);
         handle->has_sets = true;
         /* Nothing is kept until it knows us again, and the next heartbeat may be far. */
-        if (!handle->tells_again && !handle->closing)
-            handle->tells_again =
-                cg_redis_rules_tell(handle, false, true, on_told_again, handle, 0);
+        cg_redis_rules_tell_again(handle);
     }
     say(handle);
 }
