@@ -88,7 +88,7 @@ void cg_redis_script_begin(struct cg_redis_words *words, const struct cg_redis_s
 struct cg_str cg_redis_reply_str(const redisReply *reply)
 {
     if (reply == NULL || reply->type != REDIS_REPLY_STRING)
-        return (struct cg_str){NULL, 0};
+        return CG_STR("");
     return cg_str_of(reply->str, (size_t)reply->len);
 }
 

@@ -82,6 +82,7 @@ class Ends(Journey):
     def test_with_a_spool_it_need_not(self):
         front = self.front()
         self.get(front)
+        self.assertHit(self.get(front))  # it was stored before the process is killed
         members = self.members()
         front.kill()
         self.lapse()
