@@ -343,7 +343,7 @@ uint64_t cg_flight_releasable(const struct cg_flight *flight)
     return held ? flight->received - 1 : flight->received;
 }
 
-/* ---- the origin's events: record and wake ---- */
+/* ---- the origin's events: record, and wake when that was all for now ---- */
 
 static void on_head(void *owner, const struct cg_origin_head *head)
 {
@@ -361,7 +361,6 @@ static void on_head(void *owner, const struct cg_origin_head *head)
         (void)cg_fields_add(&flight->fields, arena,
                             cg_arena_copy(arena, head->fields->items[i].name),
                             cg_arena_copy(arena, head->fields->items[i].value));
-    cg_flight_wake(flight);
 }
 
 static void on_body(void *owner, struct cg_str bytes)
@@ -371,7 +370,11 @@ static void on_body(void *owner, struct cg_str bytes)
     cg_buf_add_str(&flight->body, bytes);
     if (!flight->body.overflowed) /* else the step ends the flight */
         flight->received += bytes.length;
-    cg_flight_wake(flight);
+}
+
+static void on_lull(void *owner)
+{
+    cg_flight_wake(cg_flight_of(owner));
 }
 
 static void on_end(void *owner, enum cg_origin_outcome outcome, bool sent, struct cg_str detail)
@@ -387,4 +390,4 @@ static void on_end(void *owner, enum cg_origin_outcome outcome, bool sent, struc
     cg_flight_wake(flight);
 }
 
-const struct cg_origin_events cg_flight_origin_events = {on_head, on_body, on_end};
+const struct cg_origin_events cg_flight_origin_events = {on_head, on_body, on_lull, on_end};

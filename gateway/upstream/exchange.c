@@ -35,6 +35,7 @@ struct cg_origin_exchange {
     bool has_head;
     bool paused;
     bool feeding; /* the loop of feed is on the stack */
+    bool told;    /* … it told its owner of something */
 };
 
 static void on_turn(void *owner);
@@ -218,7 +219,7 @@ static void tell_head(struct cg_origin_exchange *exchange)
         .content_length = response->content_length,
         .no_body = response->framing == CG_HTTP1_NO_BODY,
     };
-    exchange->has_head = true;
+    exchange->has_head = exchange->told = true;
     exchange->events.on_head(exchange->owner, &head);
 }
 
@@ -272,6 +273,7 @@ static bool feed_once(struct cg_origin_exchange *exchange)
         tell_head(exchange);
         return true;
     case CG_HTTP1_HAS_BODY:
+        exchange->told = true;
         /* The connection outlives a cancel in there: it dies in leave. */
         exchange->events.on_body(exchange->owner, body);
         cg_connection_consume(connection, used);
@@ -294,8 +296,13 @@ static void feed(struct cg_origin_exchange *exchange)
         return;
     exchange->feeding = true;
     bool goes_on = true;
-    while (goes_on && !exchange->over && !exchange->paused)
-        goes_on = feed_once(exchange);
+    do {
+        exchange->told = false;
+        while (goes_on && !exchange->over && !exchange->paused)
+            goes_on = feed_once(exchange);
+        if (exchange->told && !exchange->over)
+            exchange->events.on_lull(exchange->owner);
+    } while (exchange->told && !exchange->over); /* it may have resumed in there */
     exchange->feeding = false;
     if (exchange->over || exchange->stage != TALKING)
         return;
