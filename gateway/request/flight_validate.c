@@ -78,7 +78,7 @@ bool cg_flight_take_validation(struct cg_flight *flight)
 
 enum cg_step_result cg_flight_ask_again(struct cg_flight *flight)
 {
-    CG_ASSERT(flight->validates && !flight->asks_for_whole);
+    CG_ASSERT(flight->validates && !flight->asks_for_whole && flight->received == 0);
     if (flight->exchange != NULL)
         flight->machine->origin->port->cancel(flight->exchange);
     flight->exchange = NULL;

@@ -81,9 +81,15 @@ struct cg_origin_head {
     bool no_body;
 };
 
+/*
+ * on_head and on_body tell what came. After all that came at once follows on_end, where the answer
+ * is over, or on_lull: who acts on these two passes an answer that came in one read on in one
+ * write.
+ */
 struct cg_origin_events {
     void (*on_head)(void *owner, const struct cg_origin_head *head);
     void (*on_body)(void *owner, struct cg_str bytes); /* borrowed during the call */
+    void (*on_lull)(void *owner);
     /*
      * Once, the last event. `sent`: some byte of the request left, so a write may have happened.
      * `detail`: a sentence for the log, borrowed during the call.

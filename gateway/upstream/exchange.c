@@ -1,7 +1,5 @@
 #include "gateway/upstream/exchange.h"
 
-#include <stdlib.h>
-
 #include "cachegate/assert.h"
 #include "cachegate/http1_response.h"
 #include "gateway/base/clock.h"
@@ -35,7 +33,15 @@ struct cg_origin_exchange {
     bool has_head;
     bool paused;
     bool feeding; /* the loop of feed is on the stack */
+    bool told;    /* … it told its owner of something */
 };
+
+enum { BLOCK_MEMORY_BYTES = 2048 };
+struct block {
+    struct cg_origin_exchange exchange;                    /* first */
+    _Alignas(16) unsigned char memory[BLOCK_MEMORY_BYTES]; /* of its arena */
+};
+_Static_assert(sizeof(struct block) <= CG_EXCHANGE_BLOCK_BYTES, "the pool keeps such blocks");
 
 static void on_turn(void *owner);
 static void on_wait_over(void *owner);
@@ -91,7 +97,7 @@ static void leave(struct cg_origin_exchange *exchange)
     release(exchange);
     cg_arena_fini(&exchange->arena);
     cg_buf_fini(&exchange->head);
-    free(exchange);
+    cg_recycler_give(&pool->exchanges, exchange);
     cg_pool_dispatch(pool);
 }
 
@@ -110,16 +116,19 @@ void cg_exchange_start(struct cg_pool *pool, const struct cg_origin_request *req
                        const struct cg_origin_events *events, void *owner,
                        struct cg_origin_exchange **ret_exchange)
 {
-    struct cg_origin_exchange *exchange = calloc(1, sizeof(*exchange));
-    CG_ASSERT(exchange != NULL);
-    exchange->pool = pool;
-    exchange->ticket = (struct cg_pool_ticket){.on_turn = on_turn, .owner = exchange};
-    exchange->request = *request;
-    exchange->events = *events;
-    exchange->owner = owner;
-    exchange->wait = (struct cg_timer){.on_expiry = on_wait_over, .owner = exchange};
-    exchange->total = (struct cg_timer){.on_expiry = on_total_over, .owner = exchange};
-    cg_arena_init(&exchange->arena, arena_ceiling(settings_of(exchange)));
+    struct block *block = cg_recycler_take(&pool->exchanges);
+    struct cg_origin_exchange *exchange = &block->exchange;
+    *exchange = (struct cg_origin_exchange){
+        .pool = pool,
+        .ticket = {.on_turn = on_turn, .owner = exchange},
+        .request = *request,
+        .events = *events,
+        .owner = owner,
+        .wait = {.on_expiry = on_wait_over, .owner = exchange},
+        .total = {.on_expiry = on_total_over, .owner = exchange},
+    };
+    cg_arena_init_with(&exchange->arena, arena_ceiling(settings_of(exchange)), block->memory,
+                       sizeof(block->memory));
     cg_buf_init(&exchange->head, CG_REQUEST_HEAD_BYTES_MAX);
     *ret_exchange = exchange;
 
@@ -218,7 +227,7 @@ static void tell_head(struct cg_origin_exchange *exchange)
         .content_length = response->content_length,
         .no_body = response->framing == CG_HTTP1_NO_BODY,
     };
-    exchange->has_head = true;
+    exchange->has_head = exchange->told = true;
     exchange->events.on_head(exchange->owner, &head);
 }
 
@@ -272,6 +281,7 @@ static bool feed_once(struct cg_origin_exchange *exchange)
         tell_head(exchange);
         return true;
     case CG_HTTP1_HAS_BODY:
+        exchange->told = true;
         /* The connection outlives a cancel in there: it dies in leave. */
         exchange->events.on_body(exchange->owner, body);
         cg_connection_consume(connection, used);
@@ -294,8 +304,13 @@ static void feed(struct cg_origin_exchange *exchange)
         return;
     exchange->feeding = true;
     bool goes_on = true;
-    while (goes_on && !exchange->over && !exchange->paused)
-        goes_on = feed_once(exchange);
+    do {
+        exchange->told = false;
+        while (goes_on && !exchange->over && !exchange->paused)
+            goes_on = feed_once(exchange);
+        if (exchange->told && !exchange->over)
+            exchange->events.on_lull(exchange->owner);
+    } while (exchange->told && !exchange->over); /* it may have resumed in there */
     exchange->feeding = false;
     if (exchange->over || exchange->stage != TALKING)
         return;

@@ -418,8 +418,8 @@ static void parse_fields(struct cg_arena *arena, const char *text, struct cg_fie
     }
 }
 
-void world_origin_head(struct world_exchange *exchange, unsigned status, const char *fields,
-                       long length)
+static void tell_head(struct world_exchange *exchange, unsigned status, const char *fields,
+                      long length)
 {
     CG_ASSERT(exchange->live && !exchange->headed);
     exchange->headed = true;
@@ -434,14 +434,27 @@ void world_origin_head(struct world_exchange *exchange, unsigned status, const c
     exchange->events->on_head(exchange->owner, &head);
 }
 
-void world_origin_bytes(struct world_exchange *exchange, const char *bytes, size_t length)
+void world_origin_head(struct world_exchange *exchange, unsigned status, const char *fields,
+                       long length)
 {
-    if (!exchange->live)
-        return;
+    tell_head(exchange, status, fields, length);
+    exchange->events->on_lull(exchange->owner);
+}
+
+static void tell_bytes(struct world_exchange *exchange, const char *bytes, size_t length)
+{
     char *copy = malloc(length + 1); /* borrowed during the call only */
     memcpy(copy, bytes, length);
     exchange->events->on_body(exchange->owner, cg_str_of(copy, length));
     free(copy);
+}
+
+void world_origin_bytes(struct world_exchange *exchange, const char *bytes, size_t length)
+{
+    if (!exchange->live)
+        return;
+    tell_bytes(exchange, bytes, length);
+    exchange->events->on_lull(exchange->owner);
 }
 
 void world_origin_body(struct world_exchange *exchange, const char *bytes)
@@ -462,9 +475,9 @@ void world_origin_end(struct world_exchange *exchange, enum cg_origin_outcome ou
 void world_origin_answers(struct world_exchange *exchange, unsigned status, const char *fields,
                           const char *body)
 {
-    world_origin_head(exchange, status, fields, (long)strlen(body));
+    tell_head(exchange, status, fields, (long)strlen(body));
     if (body[0] != '\0')
-        world_origin_body(exchange, body);
+        tell_bytes(exchange, body, strlen(body));
     world_origin_end(exchange, CG_ORIGIN_COMPLETE);
 }
 
@@ -494,6 +507,7 @@ static void client_send(struct cg_client *base, struct cg_str bytes, bool final)
 {
     struct world_client *client = client_of(base);
     CG_ASSERT(client->begun && !client->ended && !client->outstanding && !client->gone);
+    client->sends++;
     cg_buf_add_str(&client->body, bytes);
     base->body_bytes += bytes.length;
     base->whole = final;

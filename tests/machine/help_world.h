@@ -32,6 +32,7 @@ struct world_client {
     bool leaves_inside_send;
     bool begun, ended, aborted, gone, outstanding;
     unsigned status;
+    unsigned sends; /* pieces of the answer */
     bool no_body, has_length;
     uint64_t content_length;
     struct cg_arena arena;
@@ -123,7 +124,7 @@ void world_origin_head(struct world_exchange *exchange, unsigned status, const c
 void world_origin_body(struct world_exchange *exchange, const char *bytes);
 void world_origin_bytes(struct world_exchange *exchange, const char *bytes, size_t length);
 void world_origin_end(struct world_exchange *exchange, enum cg_origin_outcome outcome);
-/* Head, body and end. */
+/* Head, body and end, as from one read of the connection. */
 void world_origin_answers(struct world_exchange *exchange, unsigned status, const char *fields,
                           const char *body);
 

@@ -38,6 +38,23 @@ Test(reads, miss_is_forwarded_and_stored_then_hit)
     world_destroy(world);
 }
 
+/* Each piece costs a write to the client's socket, a packet and a turn of the client. */
+Test(reads, answer_that_comes_at_once_is_sent_in_one_piece)
+{
+    static const struct {
+        const char *method, *target;
+    } rows[] = {{"GET", "/items/1"}, {"GET", "/nowhere"}, {"PUT", "/items/1"}};
+    struct world *world = world_create(rules);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct world_client *client =
+            world_asks(world, rows[i].method, rows[i].target, "authorization: Bearer a", NULL);
+        world_origin_answers(world_asked(world), 200, "location: /items/2", "hello");
+        cr_expect(world_got(client, 200, "hello", NULL), "%s", rows[i].target);
+        cr_expect_eq(client->sends, 1, "%s %s: %u", rows[i].method, rows[i].target, client->sends);
+    }
+    world_destroy(world);
+}
+
 Test(reads, expired_entry_is_fetched_again)
 {
     struct world *world = world_create(rules);

@@ -205,7 +205,7 @@ struct asker {
     struct cg_fields fields;
     struct cg_origin_request request;
     struct cg_origin_exchange *exchange;
-    unsigned heads, ends, pieces;
+    unsigned heads, ends, pieces, lulls;
     struct cg_origin_head head;
     char first_name[32];
     struct cg_buf body;
@@ -216,6 +216,7 @@ struct asker {
     /* What to do inside events. */
     bool cancels_in_head, cancels_in_body, cancels_in_end;
     bool pauses_in_head, pauses_in_body, resumes_in_body;
+    bool cancels_in_lull, resumes_in_lull;
     struct asker *asks_in_end;
 };
 
@@ -248,6 +249,17 @@ static UNUSED void on_asker_body(void *owner, struct cg_str bytes)
     if (asker->resumes_in_body)
         asker->world->origin->port->resume(asker->exchange);
     cg_buf_add_str(&asker->body, bytes); /* still there after a cancel */
+}
+
+static UNUSED void on_asker_lull(void *owner)
+{
+    struct asker *asker = owner;
+    cr_expect(asker->heads == 1 && asker->ends == 0);
+    asker->lulls++;
+    if (asker->cancels_in_lull)
+        asker->world->origin->port->cancel(asker->exchange);
+    else if (asker->resumes_in_lull)
+        asker->world->origin->port->resume(asker->exchange);
 }
 
 static UNUSED void on_asker_end(void *owner, enum cg_origin_outcome outcome, bool sent,
@@ -289,7 +301,8 @@ static UNUSED void asker_has_body(struct asker *asker, struct cg_str body)
 
 static void ask(struct asker *asker)
 {
-    static const struct cg_origin_events events = {on_asker_head, on_asker_body, on_asker_end};
+    static const struct cg_origin_events events = {on_asker_head, on_asker_body, on_asker_lull,
+                                                   on_asker_end};
     asker->world->origin->port->start(asker->world->origin, &asker->request, &events, asker,
                                       &asker->exchange);
 }

@@ -286,6 +286,54 @@ Test(origin, resume_inside_an_event_does_not_nest)
     peer_close(&p);
 }
 
+/* Or the client would get two writes for one. */
+Test(origin, an_answer_that_comes_at_once_has_no_lull)
+{
+    ask_and_accept();
+    PEER_SAYS(&p, OK_HELLO);
+    EXPECT_END(&a, CG_ORIGIN_COMPLETE);
+    cr_expect(a.heads == 1 && a.pieces == 1 && a.lulls == 0);
+    peer_close(&p);
+}
+
+Test(origin, a_lull_follows_all_that_came)
+{
+    ask_and_accept();
+    PEER_SAYS(&p, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n");
+    WORLD_UNTIL(&w, a.pieces == 2);
+    cr_expect_eq(a.lulls, 1);
+    PEER_SAYS(&p, "1\r\nc\r\n");
+    WORLD_UNTIL(&w, a.pieces == 3);
+    cr_expect_eq(a.lulls, 2);
+    PEER_SAYS(&p, "0\r\n\r\n");
+    EXPECT_END(&a, CG_ORIGIN_COMPLETE);
+    cr_expect_eq(a.lulls, 2);
+    EXPECT_BODY(&a, "abc");
+    peer_close(&p);
+}
+
+Test(origin, what_was_paused_before_a_lull_may_go_on_in_it)
+{
+    ask_and_accept();
+    a.pauses_in_body = a.resumes_in_lull = true;
+    PEER_SAYS(&p, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                  "1\r\na\r\n1\r\nb\r\n0\r\n\r\n");
+    EXPECT_END(&a, CG_ORIGIN_COMPLETE);
+    cr_expect_eq(a.lulls, 2);
+    EXPECT_BODY(&a, "ab");
+    peer_close(&p);
+}
+
+Test(origin, cancel_inside_a_lull_is_the_end)
+{
+    ask_and_accept();
+    a.cancels_in_lull = true;
+    PEER_SAYS(&p, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel");
+    EXPECT_CLOSED(&p);
+    cr_expect(a.pieces == 1 && a.lulls == 1 && a.ends == 0);
+    peer_close(&p);
+}
+
 Test(origin, cancel_while_waiting_closes_the_connection)
 {
     ask_and_accept();
