@@ -9,10 +9,16 @@
 #include "cachegate/assert.h"
 
 /*
- * Large enough for many small replies in one read. Of a stream of long ones no more than this is
- * copied for each read; the rest goes to its blob at once.
+ * Large enough for many small replies in one read. What follows a long string may begin another
+ * one, whose bytes would be copied: no more is read of it than shows its length.
  */
-enum { BUFFER_BYTES = 32 << 10, ROOM_BYTES_MIN = 16 << 10, LINE_END_BYTES = 2 };
+enum {
+    BUFFER_BYTES = 32 << 10,
+    ROOM_BYTES_MIN = 16 << 10,
+    LONG_BYTES = 32 << 10,
+    ROOM_BYTES_AFTER_LONG = 2 << 10,
+    LINE_END_BYTES = 2,
+};
 
 void cg_redis_reader_init(struct cg_redis_reader *reader, size_t bytes_max)
 {
@@ -49,11 +55,13 @@ static int find_room(struct cg_redis_reader *reader, struct iovec ret_room[2])
 {
     int count = 0;
     make_room(reader);
+    size_t room = reader->capacity - reader->end;
+    if (reader->missing >= LONG_BYTES)
+        room = ROOM_BYTES_AFTER_LONG;
     if (reader->missing > 0)
         ret_room[count++] = (struct iovec){
             reader->string->str + (reader->string->len - reader->missing), reader->missing};
-    ret_room[count++] =
-        (struct iovec){reader->buffer + reader->end, reader->capacity - reader->end};
+    ret_room[count++] = (struct iovec){reader->buffer + reader->end, room};
     return count;
 }
 
