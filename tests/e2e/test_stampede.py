@@ -10,7 +10,9 @@ import resource
 import time
 
 from harness import App, Journey, Reply, main, sanitizer, wait_until
+from prometheus import page_of
 from redis_servers import SECRET, Redis
+from test_redis import wait_connected
 
 CLIENTS = 200 if sanitizer() else 1000
 RULES = """
@@ -80,16 +82,17 @@ class StampedeJourney(Journey):
     clients = CLIENTS
     ask_all = staticmethod(all_ask)  # test_stampede_h2.py has another
 
-    def gateways(self, origin, count, rules=RULES, **environment):
+    def gateways(self, origin, count, rules=RULES, threads=2, **environment):
         """One on its own memory, or several on one Redis."""
         if count == 1:
             return [self.gateway(origin, rules, threads=4, environment=environment)]
         redis = Redis()
         self.addCleanup(redis.close)
-        fleet = [self.gateway(origin, rules, environment=dict({
+        fleet = [self.gateway(origin, rules, threads=threads, environment=dict({
             "CACHEGATE_STORE_REDIS": redis.url, "CACHEGATE_SECRET": SECRET,
             "CACHEGATE_STORE_TIMEOUT": "10s"}, **environment)) for _ in range(count)]
         for number, front in enumerate(fleet):
+            wait_connected(front, threads + 1)
             wait_until(lambda: front.get("/items/warm%d" % number).cache.hit, "it uses its Redis")
         return fleet
 
@@ -104,8 +107,8 @@ class StampedeJourney(Journey):
         """Who has looked, found nothing, and waits. Who has only arrived may look, and claim, much later."""
         wait_until(lambda: self.misses(fleet) >= before + count, "all requests have looked")
 
-    def requests(self, fleet):
-        return sum(front.stats()["requests"] for front in fleet)
+    def waits(self, fleet):
+        return sum(page_of(front).value("cachegate_claims_held_total") for front in fleet)
 
 
 class ColdKey(StampedeJourney):
@@ -142,7 +145,7 @@ class Leaders(StampedeJourney):
     def test_one_takes_over_when_the_leader_is_killed(self):
         origin = self.upstream()
         # Under a sanitizer a claim could end before its thread comes to renew it.
-        fleet = self.gateways(origin, 3, CACHEGATE_LIMITS_FLIGHT_CLAIM="3s" if sanitizer() else "500ms")
+        fleet = self.gateways(origin, 3, threads=1, CACHEGATE_LIMITS_FLIGHT_CLAIM="5s" if sanitizer() else "500ms")
         first, second = origin.hold("/items/cold"), origin.hold("/items/cold")
 
         def when_asked():
@@ -151,8 +154,12 @@ class Leaders(StampedeJourney):
 
             def kill():
                 self.wait_looked(fleet[1:], questions, 300)
+                wait_until(lambda: self.waits(fleet[1:]) >= 2, "both wait for the leader")
+                waits = self.waits(fleet[1:])
                 fleet[0].kill()
                 second.wait_arrived()
+                # Who has looked again, and asks to fetch only when all is over, may.
+                wait_until(lambda: self.waits(fleet[1:]) > waits, "one waits for the other")
                 second.release()
             answers = self.ask_all([(fleet[1 + i % 2].address, "/items/cold") for i in range(300)], kill)
             self.assertEqual({answer.status for answer in answers}, {200})
