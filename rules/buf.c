@@ -34,6 +34,8 @@ static bool reserve(struct cg_buf *buf, size_t more)
     if (needed <= buf->capacity)
         return true;
     size_t capacity = buf->capacity < 64 ? 64 : buf->capacity;
+    if (capacity > buf->ceiling)
+        capacity = buf->ceiling;
     while (capacity < needed)
         capacity = capacity > buf->ceiling / 2 ? needed : capacity * 2;
     char *bytes = realloc(buf->bytes, capacity);
@@ -43,22 +45,18 @@ static bool reserve(struct cg_buf *buf, size_t more)
     return true;
 }
 
-void cg_buf_add(struct cg_buf *buf, const void *bytes, size_t length)
+void cg_buf_reserve(struct cg_buf *buf, size_t more)
 {
-    if (length == 0 || !reserve(buf, length))
+    if (!buf->overflowed && more <= buf->ceiling - buf->length)
+        (void)reserve(buf, more);
+}
+
+void cg_buf_add_with_room(struct cg_buf *buf, const void *bytes, size_t length)
+{
+    if (!reserve(buf, length))
         return;
     memcpy(buf->bytes + buf->length, bytes, length);
     buf->length += length;
-}
-
-void cg_buf_add_str(struct cg_buf *buf, struct cg_str s)
-{
-    cg_buf_add(buf, s.bytes, s.length);
-}
-
-void cg_buf_add_char(struct cg_buf *buf, char c)
-{
-    cg_buf_add(buf, &c, 1);
 }
 
 void cg_buf_printf(struct cg_buf *buf, const char *format, ...)

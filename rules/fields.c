@@ -24,6 +24,30 @@ bool cg_fields_add(struct cg_fields *fields, struct cg_arena *arena, struct cg_s
     return true;
 }
 
+static struct cg_str put(char **at, struct cg_str s)
+{
+    char *bytes = *at;
+    if (s.length > 0)
+        memcpy(bytes, s.bytes, s.length);
+    *at += s.length;
+    return cg_str_of(bytes, s.length);
+}
+
+void cg_fields_copy(const struct cg_fields *from, struct cg_arena *arena, struct cg_fields *ret_to)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < from->count; i++)
+        bytes += from->items[i].name.length + from->items[i].value.length;
+    char *at = cg_arena_alloc(arena, bytes);
+    ret_to->count = from->count;
+    ret_to->capacity = from->count + CG_FIELDS_OWN;
+    ret_to->items = CG_ARENA_ARRAY(arena, struct cg_field, ret_to->capacity);
+    for (size_t i = 0; i < from->count; i++) {
+        ret_to->items[i].name = put(&at, from->items[i].name);
+        ret_to->items[i].value = put(&at, from->items[i].value);
+    }
+}
+
 const struct cg_field *cg_fields_find(const struct cg_fields *fields, struct cg_str name)
 {
     for (size_t i = 0; i < fields->count; i++)

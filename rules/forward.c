@@ -14,11 +14,14 @@ static bool is_among(const struct cg_str *names, size_t count, struct cg_str nam
 #define IS_AMONG(table, name) is_among((table), sizeof(table) / sizeof(table)[0], (name))
 
 /* The same for what must not get through: in no spelling that an upstream may merge with it. A
- * prefix stands for all that begin with it. */
+ * prefix stands for all that begin with it. All names begin with a letter, which has one spelling.
+ */
 static bool is_spelling_of(const struct cg_str *names, size_t count, struct cg_str name)
 {
     for (size_t i = 0; i < count; i++) {
-        bool prefix = cg_str_ends_with(names[i], CG_STR("-"));
+        if (cg_str_empty(name) || names[i].bytes[0] != name.bytes[0])
+            continue;
+        bool prefix = names[i].bytes[names[i].length - 1] == '-';
         if (cg_names_merge(names[i], prefix ? cg_str_sub(name, 0, names[i].length) : name))
             return true;
     }
@@ -201,14 +204,16 @@ bool cg_forward_fields(const struct cg_plan *plan, const struct cg_request_facts
         if (is_forwarded(plan, facts, field->name))
             added = cg_fields_add(&fields, arena, field->name, field->value);
     }
-    struct cg_str line =
-        cg_arena_printf(arena, "%s %.*s", facts->http2 ? "2" : "1.1", CG_STR_ARG(via));
+    struct cg_spelling line;
+    cg_spelling_init(&line, arena, via.length + 4);
+    cg_spelling_add(&line, facts->http2 ? CG_STR("2 ") : CG_STR("1.1 "));
+    cg_spelling_add(&line, via);
     added = added && add_cookies(plan, facts, arena, &fields) &&
             cg_fields_add(&fields, arena, CG_STR("x-forwarded-for"), facts->peer_address) &&
             cg_fields_add(&fields, arena, CG_STR("x-forwarded-proto"), facts->scheme) &&
             cg_fields_add(&fields, arena, CG_STR("x-forwarded-host"),
                           cg_forward_authority(plan, facts, arena)) &&
-            cg_fields_add(&fields, arena, CG_STR("via"), line) &&
+            cg_fields_add(&fields, arena, CG_STR("via"), cg_spelling_str(&line)) &&
             (cg_str_empty(traceparent) ||
              cg_fields_add(&fields, arena, CG_STR("traceparent"), traceparent));
     if (added)

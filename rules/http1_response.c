@@ -127,9 +127,14 @@ static bool parse_status_line(struct cg_http1_response *response, struct cg_str 
     return true;
 }
 
+/* A copy of the lines behind the status line, which the fields point into; names are made
+ * lower-case in it. */
 static enum cg_http1_error parse_fields(struct cg_http1_response *response, struct cg_str head)
 {
     struct cg_str line, name, value;
+    char *own = cg_arena_alloc(response->arena, head.length);
+    memcpy(own, head.bytes, head.length);
+    head = cg_str_of(own, head.length);
     size_t connection_bytes = 0;
     while (cg_http1_line_next(&head, &line) && !cg_str_empty(line)) {
         if (!cg_http1_field_split(line, &name, &value))
@@ -139,11 +144,9 @@ static enum cg_http1_error parse_fields(struct cg_http1_response *response, stru
         if (connection_bytes > CG_CONNECTION_BYTES_MAX ||
             response->fields.count >= CG_FIELDS_MAX - CG_FIELDS_OWN)
             return CG_HTTP1_HEAD_TOO_LARGE;
-        char *lower = cg_arena_alloc(response->arena, name.length);
+        char *lower = own + (name.bytes - own);
         for (size_t i = 0; i < name.length; i++)
-            lower[i] = cg_lower(name.bytes[i]);
-        name = cg_str_of(lower, name.length);
-        value = cg_arena_copy(response->arena, value);
+            lower[i] = cg_lower(lower[i]);
         if (!cg_fields_add(&response->fields, response->arena, name, value))
             return CG_HTTP1_HEAD_TOO_LARGE;
     }

@@ -41,8 +41,9 @@ struct cg_flight *cg_flight_create(struct cg_request *founder, bool may_store, s
 {
     struct cg_machine *machine = founder->machine;
     CG_ASSERT(founder->kept);
-    struct cg_flight *flight = calloc(1, sizeof(*flight));
-    CG_ASSERT(flight != NULL);
+    struct cg_flight_block *block = cg_recycler_take(&machine->fetches);
+    struct cg_flight *flight = &block->flight;
+    memset(flight, 0, offsetof(struct cg_flight, versions));
     flight->magic = CG_FLIGHT_MAGIC;
     flight->references = 1;
     flight->machine = machine;
@@ -59,12 +60,14 @@ struct cg_flight *cg_flight_create(struct cg_request *founder, bool may_store, s
     flight->keep_max = keep_max;
     flight->kept = keep_max > 0;
     flight->storable.reason = CG_REASON_NOT_STORABLE;
+    size_t watched_bytes = founder->plan.watched_count * sizeof(flight->versions[0]);
     if (may_store) {
-        memcpy(flight->versions, founder->view.versions,
-               founder->plan.watched_count * sizeof(flight->versions[0]));
+        memcpy(flight->versions, founder->view.versions, watched_bytes);
         flight->epoch = founder->view.epoch;
+    } else {
+        memset(flight->versions, 0, watched_bytes);
     }
-    cg_arena_init(&flight->arena, CG_REQUEST_ARENA_MAX);
+    cg_arena_init_with(&flight->arena, CG_REQUEST_ARENA_MAX, block->memory, sizeof(block->memory));
     /* A read of the upstream may overshoot both marks by what one socket read brings. */
     cg_buf_init(&flight->body, keep_max + 2 * founder->regime->limits.flight_buffer + (16u << 20));
     machine->live++;
@@ -85,10 +88,11 @@ static void destroy(struct cg_flight *flight)
     CG_ASSERT(!flight->leads && !flight->waits && !flight->claim_timer.armed);
     cg_buf_fini(&flight->body);
     cg_arena_fini(&flight->arena);
-    flight->machine->live--;
+    struct cg_machine *machine = flight->machine;
+    machine->live--;
     flight->magic = 0;
     cg_request_unref(flight->founder);
-    free(flight);
+    cg_recycler_give(&machine->fetches, flight);
 }
 
 void cg_flight_unref(struct cg_flight *flight)
@@ -348,7 +352,6 @@ uint64_t cg_flight_releasable(const struct cg_flight *flight)
 static void on_head(void *owner, const struct cg_origin_head *head)
 {
     struct cg_flight *flight = cg_flight_of(owner);
-    struct cg_arena *arena = &flight->arena;
     CG_ASSERT(!flight->has_head && !flight->ended);
     flight->has_head = true;
     flight->head_at_ms = cg_now_ms(flight->machine->clock);
@@ -357,10 +360,7 @@ static void on_head(void *owner, const struct cg_origin_head *head)
     flight->has_length = head->has_length;
     flight->content_length = head->content_length;
     flight->no_body = head->no_body;
-    for (size_t i = 0; i < head->fields->count; i++)
-        (void)cg_fields_add(&flight->fields, arena,
-                            cg_arena_copy(arena, head->fields->items[i].name),
-                            cg_arena_copy(arena, head->fields->items[i].value));
+    cg_fields_copy(head->fields, &flight->arena, &flight->fields);
 }
 
 static void on_body(void *owner, struct cg_str bytes)

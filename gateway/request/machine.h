@@ -30,6 +30,7 @@ enum {
     CG_REQUEST_ARENA_MAX = 256 << 20, /* beside the body, which the front has bounded */
     CG_SEND_BYTES_MAX = 64 << 10,     /* one piece handed to a client */
     CG_REQUESTS_KEPT_MAX = 256,       /* blocks of requests that are over, of a thread */
+    CG_FLIGHTS_KEPT_MAX = 128,        /* … and of flights */
     CG_REQUEST_MAGIC = 0x52657173,
     CG_FLIGHT_MAGIC = 0x466c6967,
 };
@@ -221,9 +222,8 @@ struct cg_flight {
     bool outlives_waiters;      /* a write, or a refresh */
     bool refreshes;
     enum cg_sharing sharing;
-    bool listed;                                  /* others may join, as `sharing` says */
-    struct cg_version versions[CG_INSTANCES_MAX]; /* read before the fetch */
-    struct cg_epoch epoch;
+    bool listed;                   /* others may join, as `sharing` says */
+    struct cg_epoch epoch;         /* read before the fetch, as `versions` */
     struct cg_store *store;        /* where it is filled */
     struct cg_flight *next_listed; /* in its bucket */
 
@@ -287,6 +287,9 @@ struct cg_flight {
 
     struct cg_request *waiters; /* list, no order promised */
     size_t waiter_count;
+
+    /* As many as the founder's plan watches; not cleared for each flight, therefore last. */
+    struct cg_version versions[CG_INSTANCES_MAX];
 };
 
 /* The flights of a thread that may be joined, by key. */
@@ -296,10 +299,15 @@ struct cg_flights {
 };
 
 /* A request and what it needs first, in one block of memory that is used again. */
-enum { CG_REQUEST_MEMORY_BYTES = 4096 };
+enum { CG_REQUEST_MEMORY_BYTES = 4096, CG_FLIGHT_MEMORY_BYTES = 2048 };
 struct cg_request_block {
     struct cg_request request;                                  /* first */
     _Alignas(16) unsigned char memory[CG_REQUEST_MEMORY_BYTES]; /* of its arena */
+};
+
+struct cg_flight_block {
+    struct cg_flight flight;                                   /* first */
+    _Alignas(16) unsigned char memory[CG_FLIGHT_MEMORY_BYTES]; /* of its arena */
 };
 
 /* ---- request_run.c ---- */
@@ -315,7 +323,9 @@ void cg_request_answered(struct cg_request *request);
 struct cg_request *cg_request_of(void *owner);
 /* Whose entries of this plan are: the identity's digest, or NULL where everyone shares them. */
 const uint8_t *cg_request_owner(const struct cg_request *request);
-/* Copies the facts into the arena and plans again, so that both outlive the client. */
+/* Copies the facts into the arena, so that they outlive the client; before they are planned. */
+void cg_request_keep_facts(struct cg_request *request);
+/* The same later on: plans again, so that the plan outlives the client too. Idempotent. */
 void cg_request_keep(struct cg_request *request);
 const char *cg_request_step_name(enum cg_request_step step);
 

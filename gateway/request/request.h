@@ -90,7 +90,8 @@ struct cg_machine {
     uint64_t trace_state[4]; /* of the generator of ids; zeroed */
     uint64_t writer_seed[2]; /* random; writer ids are this and a counter */
     uint64_t writer_count;
-    struct cg_recycler requests; /* blocks of requests that are over */
+    struct cg_recycler requests; /* blocks of requests that are over … */
+    struct cg_recycler fetches;  /* … and of flights */
     struct cg_flights *flights;  /* owned */
     struct cg_lane *lanes;       /* owned, one per upstream: for fetches while the store is away */
     struct cg_lane *caps;        /* … and always; without places where there is no bound */

@@ -141,6 +141,7 @@ void cg_machine_init(struct cg_machine *machine)
     machine->regime->references++;
     machine->other = NULL;
     cg_recycler_init(&machine->requests, sizeof(struct cg_request_block), CG_REQUESTS_KEPT_MAX);
+    cg_recycler_init(&machine->fetches, sizeof(struct cg_flight_block), CG_FLIGHTS_KEPT_MAX);
     machine->flights = calloc(1, sizeof(*machine->flights));
     CG_ASSERT(machine->flights != NULL);
     CG_ASSERT(machine->upstream_count > 0);
@@ -169,6 +170,7 @@ void cg_machine_fini(struct cg_machine *machine)
 {
     CG_ASSERT(machine->live == 0);
     cg_recycler_fini(&machine->requests);
+    cg_recycler_fini(&machine->fetches);
     free(machine->flights);
     machine->flights = NULL;
     free(machine->lanes);
@@ -248,26 +250,14 @@ const uint8_t *cg_request_owner(const struct cg_request *request)
 
 /* ---- facts that outlive the client ---- */
 
-static void copy_fields(struct cg_arena *arena, const struct cg_fields *from,
-                        struct cg_fields *ret_to)
+void cg_request_keep_facts(struct cg_request *request)
 {
-    ret_to->items = CG_ARENA_ARRAY(arena, struct cg_field, from->count == 0 ? 1 : from->count);
-    ret_to->count = ret_to->capacity = from->count;
-    for (size_t i = 0; i < from->count; i++) {
-        ret_to->items[i].name = cg_arena_copy(arena, from->items[i].name);
-        ret_to->items[i].value = cg_arena_copy(arena, from->items[i].value);
-    }
-}
-
-void cg_request_keep(struct cg_request *request)
-{
-    if (request->kept)
-        return;
+    CG_ASSERT(!request->kept);
     const struct cg_request_facts *from = request->facts;
     struct cg_arena *arena = &request->arena;
     struct cg_fields *fields = CG_ARENA_NEW(arena, struct cg_fields);
     struct cg_request_facts *own = CG_ARENA_NEW(arena, struct cg_request_facts);
-    copy_fields(arena, from->fields, fields);
+    cg_fields_copy(from->fields, arena, fields);
     *own = (struct cg_request_facts){
         .method = cg_arena_copy(arena, from->method),
         .scheme = cg_arena_copy(arena, from->scheme),
@@ -282,6 +272,13 @@ void cg_request_keep(struct cg_request *request)
     request->facts = own;
     request->kept = true;
     request->machine->kept_bytes += own->body.length;
+}
+
+void cg_request_keep(struct cg_request *request)
+{
+    if (request->kept)
+        return;
+    cg_request_keep_facts(request);
     /* Planning is a pure function, so this is the same plan, now over our own bytes. */
-    cg_plan_make(request->regime->ruleset, own, false, arena, &request->plan);
+    cg_plan_make(request->regime->ruleset, request->facts, false, &request->arena, &request->plan);
 }

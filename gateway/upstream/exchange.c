@@ -1,7 +1,5 @@
 #include "gateway/upstream/exchange.h"
 
-#include <stdlib.h>
-
 #include "cachegate/assert.h"
 #include "cachegate/http1_response.h"
 #include "gateway/base/clock.h"
@@ -37,6 +35,13 @@ struct cg_origin_exchange {
     bool feeding; /* the loop of feed is on the stack */
     bool told;    /* … it told its owner of something */
 };
+
+enum { BLOCK_MEMORY_BYTES = 2048 };
+struct block {
+    struct cg_origin_exchange exchange;                    /* first */
+    _Alignas(16) unsigned char memory[BLOCK_MEMORY_BYTES]; /* of its arena */
+};
+_Static_assert(sizeof(struct block) <= CG_EXCHANGE_BLOCK_BYTES, "the pool keeps such blocks");
 
 static void on_turn(void *owner);
 static void on_wait_over(void *owner);
@@ -92,7 +97,7 @@ static void leave(struct cg_origin_exchange *exchange)
     release(exchange);
     cg_arena_fini(&exchange->arena);
     cg_buf_fini(&exchange->head);
-    free(exchange);
+    cg_recycler_give(&pool->exchanges, exchange);
     cg_pool_dispatch(pool);
 }
 
@@ -111,16 +116,19 @@ void cg_exchange_start(struct cg_pool *pool, const struct cg_origin_request *req
                        const struct cg_origin_events *events, void *owner,
                        struct cg_origin_exchange **ret_exchange)
 {
-    struct cg_origin_exchange *exchange = calloc(1, sizeof(*exchange));
-    CG_ASSERT(exchange != NULL);
-    exchange->pool = pool;
-    exchange->ticket = (struct cg_pool_ticket){.on_turn = on_turn, .owner = exchange};
-    exchange->request = *request;
-    exchange->events = *events;
-    exchange->owner = owner;
-    exchange->wait = (struct cg_timer){.on_expiry = on_wait_over, .owner = exchange};
-    exchange->total = (struct cg_timer){.on_expiry = on_total_over, .owner = exchange};
-    cg_arena_init(&exchange->arena, arena_ceiling(settings_of(exchange)));
+    struct block *block = cg_recycler_take(&pool->exchanges);
+    struct cg_origin_exchange *exchange = &block->exchange;
+    *exchange = (struct cg_origin_exchange){
+        .pool = pool,
+        .ticket = {.on_turn = on_turn, .owner = exchange},
+        .request = *request,
+        .events = *events,
+        .owner = owner,
+        .wait = {.on_expiry = on_wait_over, .owner = exchange},
+        .total = {.on_expiry = on_total_over, .owner = exchange},
+    };
+    cg_arena_init_with(&exchange->arena, arena_ceiling(settings_of(exchange)), block->memory,
+                       sizeof(block->memory));
     cg_buf_init(&exchange->head, CG_REQUEST_HEAD_BYTES_MAX);
     *ret_exchange = exchange;
 

@@ -9,6 +9,7 @@ void cg_pool_init(struct cg_pool *pool, const struct cg_upstream *upstream, h2o_
     *pool = (struct cg_pool){
         .endpoint = {.upstream = upstream, .loop = context->loop, .clock = clock},
     };
+    cg_recycler_init(&pool->exchanges, CG_EXCHANGE_BLOCK_BYTES, CG_EXCHANGES_KEPT_MAX);
     cg_resolver_init(&pool->endpoint.resolver, upstream, context, clock);
 }
 
@@ -37,6 +38,7 @@ void cg_pool_fini(struct cg_pool *pool)
     CG_ASSERT(pool->held_count == 0 && pool->first == NULL);
     while (pool->newest != NULL)
         drop(pool->newest, true);
+    cg_recycler_fini(&pool->exchanges);
     cg_resolver_fini(&pool->endpoint.resolver);
 }
 

@@ -9,9 +9,14 @@
 #ifndef GATEWAY_UPSTREAM_POOL_H
 #define GATEWAY_UPSTREAM_POOL_H
 
+#include "gateway/base/recycle.h"
 #include "gateway/upstream/connection.h"
 
-enum { CG_POOL_QUEUE_MAX = 4096 };
+enum {
+    CG_POOL_QUEUE_MAX = 4096,
+    CG_EXCHANGE_BLOCK_BYTES = 3072, /* an exchange, and what it needs first */
+    CG_EXCHANGES_KEPT_MAX = 128,    /* blocks of exchanges that are over */
+};
 
 /* Embedded in its owner; zeroed but for on_turn and owner. */
 struct cg_pool_ticket {
@@ -24,6 +29,7 @@ struct cg_pool_ticket {
 
 struct cg_pool {
     struct cg_endpoint endpoint;
+    struct cg_recycler exchanges; /* their blocks */
     /* Private. */
     struct cg_connection *newest, *oldest; /* idle, owned */
     size_t idle_count;

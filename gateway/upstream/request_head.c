@@ -34,10 +34,10 @@ static bool add_target(struct cg_buf *out, struct cg_str prefix,
 /* What this module says itself; a second voice is how requests are smuggled. */
 static bool is_ours(struct cg_str name)
 {
-    static const char *const names[] = {"host", "content-length", "transfer-encoding",
-                                        "connection"};
+    static const struct cg_str names[] = {
+        {"host", 4}, {"content-length", 14}, {"transfer-encoding", 17}, {"connection", 10}};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (cg_str_eq_ci(name, cg_str_from(names[i])))
+        if (cg_str_eq_ci(name, names[i]))
             return true;
     }
     return false;
@@ -54,11 +54,22 @@ static bool add_field(struct cg_buf *out, struct cg_str name, struct cg_str valu
     return true;
 }
 
+/* About what the head will take, so that it grows once. */
+static size_t length_of(const struct cg_origin_request *request)
+{
+    size_t length = request->method.length + request->target.length + request->authority.length;
+    for (size_t i = 0; request->fields != NULL && i < request->fields->count; i++)
+        length += request->fields->items[i].name.length + request->fields->items[i].value.length +
+                  sizeof(": \r\n") - 1;
+    return length + 256; /* prefix, version, Host and Content-Length */
+}
+
 bool cg_request_head_print(struct cg_buf *out, const struct cg_upstream_settings *settings,
                            const struct cg_origin_request *request)
 {
     if (!cg_is_token(request->method))
         return false;
+    cg_buf_reserve(out, length_of(request));
     cg_buf_add_str(out, request->method);
     cg_buf_add_char(out, ' ');
     if (!add_target(out, cg_str_from(settings->path_prefix), request))
@@ -76,8 +87,11 @@ bool cg_request_head_print(struct cg_buf *out, const struct cg_upstream_settings
         if (is_ours(field->name) || !add_field(out, field->name, field->value))
             return false;
     }
-    if (request->has_body)
-        cg_buf_printf(out, "content-length: %zu\r\n", request->body.length);
+    if (request->has_body) {
+        cg_buf_add_text(out, "content-length: ");
+        cg_buf_add_decimal(out, request->body.length);
+        cg_buf_add_text(out, "\r\n");
+    }
     cg_buf_add_text(out, "\r\n");
     return !out->overflowed;
 }

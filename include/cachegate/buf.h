@@ -14,7 +14,7 @@
 struct cg_buf {
     char *bytes; /* owned */
     size_t length;
-    size_t capacity;
+    size_t capacity; /* never above the ceiling */
     size_t ceiling;
     bool overflowed;
 };
@@ -25,9 +25,30 @@ void cg_buf_fini(struct cg_buf *buf);
 /* Empties it and forgets an overflow; keeps the block. */
 void cg_buf_clear(struct cg_buf *buf);
 
-void cg_buf_add(struct cg_buf *buf, const void *bytes, size_t length);
-void cg_buf_add_str(struct cg_buf *buf, struct cg_str s);
-void cg_buf_add_char(struct cg_buf *buf, char c);
+/* Makes room for so many more bytes at once, where the ceiling allows them: additions up to there
+ * allocate nothing. */
+void cg_buf_reserve(struct cg_buf *buf, size_t more);
+/* Private: what cg_buf_add does when there is no room. */
+void cg_buf_add_with_room(struct cg_buf *buf, const void *bytes, size_t length);
+static inline void cg_buf_add(struct cg_buf *buf, const void *bytes, size_t length)
+{
+    if (length == 0)
+        return;
+    if (buf->overflowed || length > buf->capacity - buf->length) {
+        cg_buf_add_with_room(buf, bytes, length);
+        return;
+    }
+    memcpy(buf->bytes + buf->length, bytes, length);
+    buf->length += length;
+}
+static inline void cg_buf_add_str(struct cg_buf *buf, struct cg_str s)
+{
+    cg_buf_add(buf, s.bytes, s.length);
+}
+static inline void cg_buf_add_char(struct cg_buf *buf, char c)
+{
+    cg_buf_add(buf, &c, 1);
+}
 /* A string literal, whose length is then known, or other NUL-terminated text. */
 static inline void cg_buf_add_text(struct cg_buf *buf, const char *text)
 {

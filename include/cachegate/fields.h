@@ -30,6 +30,8 @@ struct cg_fields {
 /* False when the list is full (CG_FIELDS_MAX); nothing is added then. */
 bool cg_fields_add(struct cg_fields *fields, struct cg_arena *arena, struct cg_str name,
                    struct cg_str value);
+/* A copy that borrows nothing from `from`, with place for CG_FIELDS_OWN more. */
+void cg_fields_copy(const struct cg_fields *from, struct cg_arena *arena, struct cg_fields *ret_to);
 /* The first line of that (lower-case) name, or NULL. */
 const struct cg_field *cg_fields_find(const struct cg_fields *fields, struct cg_str name);
 /* How many lines of that name there are. */

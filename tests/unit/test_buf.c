@@ -109,3 +109,25 @@ Test(buf, reader_fails_for_good_at_the_first_read_behind_the_end)
     cr_expect_eq(cg_read_u64(&reader), 0);
     cr_expect(reader.failed);
 }
+
+Test(buf, room_made_ahead_is_used_and_never_beyond_the_ceiling)
+{
+    struct cg_buf buf;
+    cg_buf_init(&buf, 100);
+    cg_buf_reserve(&buf, 1000);
+    cr_expect_null(buf.bytes, "more than the ceiling is not made room for");
+    cr_expect_not(buf.overflowed);
+    cg_buf_reserve(&buf, 90);
+    const char *bytes = buf.bytes;
+    for (size_t i = 0; i < 90; i++)
+        cg_buf_add_char(&buf, 'x');
+    cr_expect_eq(buf.bytes, bytes);
+    cg_buf_fini(&buf);
+    cg_buf_init(&buf, 10); /* below the least that is ever allocated */
+    cg_buf_add_char(&buf, 'x');
+    cr_expect_leq(buf.capacity, 10);
+    cg_buf_add(&buf, "0123456789", 10);
+    cr_expect(buf.overflowed);
+    cr_expect_eq(buf.length, 1);
+    cg_buf_fini(&buf);
+}

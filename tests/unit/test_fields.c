@@ -123,3 +123,26 @@ Test(fields, hop_by_hop_are_the_fixed_ones_and_those_connection_names)
         cr_expect_eq(cg_field_is_hop_by_hop(&fields, cg_str_from(rows[i].name)), rows[i].hop, "%s",
                      rows[i].name);
 }
+
+Test(fields, copy_borrows_nothing_and_has_place_for_ours)
+{
+    char name[] = "etag", value[] = "\"1\"";
+    add(name, value);
+    add("x-empty", "");
+    struct cg_fields copy, none = {0}, empty;
+    cg_fields_copy(&fields, &arena, &copy);
+    memset(name, '#', sizeof(name));
+    memset(value, '#', sizeof(value));
+    cr_assert_eq(copy.count, 2);
+    cr_expect(cg_str_eq(copy.items[0].name, CG_STR("etag")));
+    cr_expect(cg_str_eq(copy.items[0].value, CG_STR("\"1\"")));
+    cr_expect(cg_str_eq(copy.items[1].name, CG_STR("x-empty")));
+    cr_expect(cg_str_empty(copy.items[1].value));
+    struct cg_field *items = copy.items;
+    for (size_t i = 0; i < CG_FIELDS_OWN; i++)
+        cr_expect(cg_fields_add(&copy, &arena, CG_STR("a"), CG_STR("b")));
+    cr_expect_eq(copy.items, items);
+    cg_fields_copy(&none, &arena, &empty);
+    cr_expect_eq(empty.count, 0);
+    cr_expect(cg_fields_add(&empty, &arena, CG_STR("a"), CG_STR("b")));
+}
