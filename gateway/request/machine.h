@@ -472,25 +472,21 @@ extern const struct cg_origin_events cg_flight_origin_events;
 /* ---- flight_claim.c ---- */
 /* It may be fetched for others: asks who does, where the store and the route know of that. */
 void cg_flight_claims(struct cg_flight *flight);
-/* What it brings is, or will not be, in the store: lets the others go on, as soon as no fill is
- * under way. Idempotent. */
+/* It is, or will not be, in the store: lets others go on once no fill is under way. Idempotent. */
 void cg_flight_disclaim(struct cg_flight *flight);
 
 /* ---- flight_validate.c ---- */
 /* Adds conditions to what is forwarded, where the founder found something to ask about. */
 void cg_flight_ask_about_entry(struct cg_flight *flight);
-/* The head came. False: not to the question that was asked; cg_flight_ask_again is the next step.
- */
+/* The head came. False: it answers another question; cg_flight_ask_again is the next step. */
 bool cg_flight_take_validation(struct cg_flight *flight);
 enum cg_step_result cg_flight_ask_again(struct cg_flight *flight);
 /* What the answer to a HEAD that missed says about the stored GET. */
 void cg_flight_learn_from_head(struct cg_flight *flight);
 
-/* ---- flight_groups.c ---- */
+/* ---- flight_groups.c, flight_steps.c, flight_claim.c ---- */
 /* The groups that the answer names. False: it depends on more than can be watched. */
 bool cg_flight_find_groups(struct cg_flight *flight);
-
-/* ---- flight_steps.c, flight_claim.c ---- */
 void cg_flight_put_in_store(struct cg_flight *flight);
 /* Puts an entry of the founder's into the store, for its lifetime and `after_ms`; nobody waits. The
  * key is borrowed until the flight's end. */
