@@ -210,11 +210,13 @@ static struct cg_str print_via(const struct cg_reply_facts *facts, struct cg_are
 bool cg_reply_fields(const struct cg_fields *fields, const struct cg_reply_facts *facts,
                      struct cg_arena *arena, struct cg_fields *ret_fields)
 {
+    bool connected = cg_fields_find(fields, CG_STR("connection")) != NULL;
     *ret_fields = (struct cg_fields){0};
     for (size_t i = 0; i < fields->count; i++) {
         const struct cg_field *field = &fields->items[i];
         if (is_framing(field->name) || is_note(field->name) ||
-            cg_field_is_hop_by_hop(fields, field->name))
+            cg_field_is_always_hop_by_hop(field->name) ||
+            (connected && cg_field_is_hop_by_hop(fields, field->name)))
             continue;
         if (facts->removes_groups && names_groups(field->name))
             continue;

@@ -120,22 +120,22 @@ int cg_hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* One bit for each byte of ASCII: letters, digits and !#$%&'*+-.^_`|~ */
-static const uint64_t tchars[2] = {0x3ff6cfa00000000, 0x57ffffffc7fffffe};
+/* tchar, a bit for each byte of ASCII: letters, digits and !#$%&'*+-.^_`|~ */
+#define TCHARS_LOW  0x3ff6cfa00000000u
+#define TCHARS_HIGH 0x57ffffffc7fffffeu
+#define IS_TCHAR(c) ((c) < 0x80 && (((c) < 64 ? TCHARS_LOW : TCHARS_HIGH) >> ((c)&63) & 1) != 0)
+#define CLASSES(c)                                                                                 \
+    (((c) < 0x20 && (c) != '\t') || (c) == 0x7f ? CG_BYTE_CONTROL : 0) |                           \
+        ((c) == ' ' || (c) == '\t' ? CG_BYTE_BLANK : 0) | ((c) >= 0x80 ? CG_BYTE_HIGH : 0) |       \
+        ((c) >= 'A' && (c) <= 'Z' ? CG_BYTE_UPPER : 0) | (IS_TCHAR(c) ? 0 : CG_BYTE_OTHER) |       \
+        ((c) == '%' || (c) == '+' || (c) == '\\' ? CG_BYTE_ESCAPING : 0) |                         \
+        ((c) == '#' ? CG_BYTE_FRAGMENT : 0) | ((c) == ':' ? CG_BYTE_COLON : 0)
+#define FOUR(c)       CLASSES(c), CLASSES((c) + 1), CLASSES((c) + 2), CLASSES((c) + 3)
+#define SIXTEEN(c)    FOUR(c), FOUR((c) + 4), FOUR((c) + 8), FOUR((c) + 12)
+#define SIXTY_FOUR(c) SIXTEEN(c), SIXTEEN((c) + 16), SIXTEEN((c) + 32), SIXTEEN((c) + 48)
 
-bool cg_is_tchar(char c)
-{
-    unsigned char byte = (unsigned char)c;
-    return byte < 0x80 && (tchars[byte >> 6] >> (byte & 63) & 1) != 0;
-}
-
-bool cg_is_token(struct cg_str s)
-{
-    for (size_t i = 0; i < s.length; i++)
-        if (!cg_is_tchar(s.bytes[i]))
-            return false;
-    return s.length > 0;
-}
+const uint8_t cg_byte_classes[256] = {SIXTY_FOUR(0), SIXTY_FOUR(64), SIXTY_FOUR(128),
+                                      SIXTY_FOUR(192)};
 
 /* Only the last `*` is ever retried: an earlier one can gain nothing by taking more. */
 bool cg_str_glob(struct cg_str pattern, struct cg_str s)
