@@ -1,10 +1,5 @@
 #include "cachegate/str.h"
 
-bool cg_str_eq(struct cg_str a, struct cg_str b)
-{
-    return a.length == b.length && (a.length == 0 || memcmp(a.bytes, b.bytes, a.length) == 0);
-}
-
 bool cg_str_eq_ci(struct cg_str a, struct cg_str b)
 {
     if (a.length != b.length)
@@ -48,31 +43,6 @@ struct cg_str cg_str_trim(struct cg_str s)
     while (s.length > 0 && is_white_space(s.bytes[s.length - 1]))
         s.length--;
     return s;
-}
-
-struct cg_str cg_str_skip(struct cg_str s, size_t from)
-{
-    if (from == 0)
-        return s; /* NULL + 0 is not defined in C17 */
-    if (from > s.length)
-        from = s.length;
-    return s.bytes == NULL ? s : cg_str_of(s.bytes + from, s.length - from);
-}
-
-struct cg_str cg_str_sub(struct cg_str s, size_t from, size_t length)
-{
-    s = cg_str_skip(s, from);
-    if (length < s.length)
-        s.length = length;
-    return s;
-}
-
-size_t cg_str_find(struct cg_str s, char byte)
-{
-    if (s.length == 0)
-        return 0;
-    const char *found = memchr(s.bytes, byte, s.length);
-    return found == NULL ? s.length : (size_t)(found - s.bytes);
 }
 
 bool cg_str_split(struct cg_str *rest, char separator, struct cg_str *ret_part)

@@ -39,7 +39,10 @@ static inline bool cg_str_empty(struct cg_str s)
     return s.length == 0;
 }
 
-bool cg_str_eq(struct cg_str a, struct cg_str b);
+static inline bool cg_str_eq(struct cg_str a, struct cg_str b)
+{
+    return a.length == b.length && (a.length == 0 || memcmp(a.bytes, b.bytes, a.length) == 0);
+}
 bool cg_str_eq_ci(struct cg_str a, struct cg_str b);
 /* Bytewise order, shorter first on a common prefix: <0, 0, >0. */
 int cg_str_cmp(struct cg_str a, struct cg_str b);
@@ -49,11 +52,30 @@ bool cg_str_ends_with(struct cg_str s, struct cg_str suffix);
 /* Without leading and trailing SP and HTAB (RFC 9110 5.6.3, OWS). */
 struct cg_str cg_str_trim(struct cg_str s);
 /* From `from` (clamped) to the end; and `[from, from + length)`, clamped. */
-struct cg_str cg_str_skip(struct cg_str s, size_t from);
-struct cg_str cg_str_sub(struct cg_str s, size_t from, size_t length);
+static inline struct cg_str cg_str_skip(struct cg_str s, size_t from)
+{
+    if (from == 0)
+        return s; /* NULL + 0 is not defined in C17 */
+    if (from > s.length)
+        from = s.length;
+    return s.bytes == NULL ? s : cg_str_of(s.bytes + from, s.length - from);
+}
+static inline struct cg_str cg_str_sub(struct cg_str s, size_t from, size_t length)
+{
+    s = cg_str_skip(s, from);
+    if (length < s.length)
+        s.length = length;
+    return s;
+}
 
 /* Index of the first `byte`, or s.length. */
-size_t cg_str_find(struct cg_str s, char byte);
+static inline size_t cg_str_find(struct cg_str s, char byte)
+{
+    if (s.length == 0)
+        return 0;
+    const char *found = (const char *)memchr(s.bytes, byte, s.length);
+    return found == NULL ? s.length : (size_t)(found - s.bytes);
+}
 /*
  * Cuts the part before the first `separator` off `*rest` into `*ret_part`, and steps `*rest` behind
  * the separator. False when `*rest` is exhausted (its bytes are then NULL). Empty parts are
