@@ -154,6 +154,7 @@ struct cg_request {
     struct cg_str variant;      /* what was looked up under */
     struct cg_key variant_key;
     struct cg_verdict verdict;
+    int64_t judged_at_ms; /* when the verdict was given */
     enum cg_reason reason;
     bool speaks_to_caches;             /* has conditions, a range, or wishes */
     struct cg_wishes wishes;           /* … as far as the route honours them */

@@ -223,9 +223,10 @@ enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
     }
     enum cg_reason unreadable = CG_REASON_ABSENT;
     const struct cg_entry *entry = read_entry(request, &unreadable);
+    request->judged_at_ms = cg_now_ms(request->machine->clock);
     request->verdict =
         cg_verdict_of(entry, &request->plan, request->variant, request->view.versions,
-                      request->view.epoch, request->bans, cg_now_ms(request->machine->clock));
+                      request->view.epoch, request->bans, request->judged_at_ms);
     if ((unreadable == CG_REASON_ABSENT || request->first != NULL) &&
         cg_request_look_twice(request)) {
         cg_request_go(request, CG_REQUEST_lookup);
@@ -287,7 +288,7 @@ static bool refreshes_early(const struct cg_request *request)
         strength_percent == 0 || entry->cost_ms == 0)
         return false;
     uint64_t age_ms =
-        cg_current_age_ms(entry->initial_age_ms, entry->stored_at_ms, cg_now_ms(machine->clock));
+        cg_current_age_ms(entry->initial_age_ms, entry->stored_at_ms, request->judged_at_ms);
     uint64_t left_ms = entry->lifetime_ms > age_ms ? entry->lifetime_ms - age_ms : 0;
     if (cg_early_refresh_is_far(left_ms, entry->cost_ms, strength_percent))
         return false;
