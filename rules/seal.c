@@ -3,9 +3,11 @@
 #include "cachegate/assert.h"
 #include "cachegate/buf.h"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/params.h>
 #include <stdlib.h>
 
 /*
@@ -33,7 +35,8 @@ enum {
     HEAD_BYTES = AT_CHECK + CHECK_BYTES,
     TAG_BYTES = 16,
     IDENTITY_BYTES = 32,
-    BYTES_MAX = 0x7fff0000, /* libcrypto counts in int */
+    ASSOCIATED_BYTES = 1024, /* given to the cipher at once */
+    BYTES_MAX = 0x7fff0000,  /* libcrypto counts in int */
 };
 _Static_assert(HEAD_BYTES + TAG_BYTES == CG_SEAL_OVERHEAD_BYTES, "seal.h says so");
 _Static_assert((int)CG_SEAL_FORMAT != (int)CG_ENTRY_FORMAT, "one of them must refuse");
@@ -121,32 +124,63 @@ static void put_u32(uint8_t *bytes, size_t value)
         bytes[i] = (uint8_t)(value >> (8 * i));
 }
 
-static void cover(EVP_CIPHER_CTX *cipher, const void *bytes, size_t length)
+/* Associated data on its way to the cipher, collected: a call costs as much as a kilobyte. */
+struct cover {
+    EVP_CIPHER_CTX *cipher;
+    size_t length;
+    uint8_t bytes[ASSOCIATED_BYTES];
+};
+
+static void cover_flush(struct cover *cover)
 {
     int done;
-    CG_ASSERT(length <= BYTES_MAX);
-    CG_ASSERT(EVP_CipherUpdate(cipher, NULL, &done, bytes, (int)length) == 1);
+    CG_ASSERT(EVP_CipherUpdate(cover->cipher, NULL, &done, cover->bytes, (int)cover->length) == 1);
+    cover->length = 0;
 }
 
-static void cover_text(EVP_CIPHER_CTX *cipher, struct cg_str text)
+static void cover_add(struct cover *cover, const void *bytes, size_t length)
+{
+    const uint8_t *from = bytes;
+    while (length > 0) {
+        if (cover->length == sizeof cover->bytes)
+            cover_flush(cover);
+        size_t room = sizeof cover->bytes - cover->length;
+        size_t part = length < room ? length : room;
+        memcpy(cover->bytes + cover->length, from, part);
+        cover->length += part;
+        from += part;
+        length -= part;
+    }
+}
+
+static void cover_text(struct cover *cover, struct cg_str text)
 {
     uint8_t length[4];
     put_u32(length, text.length);
-    cover(cipher, length, sizeof length);
-    if (text.length > 0)
-        cover(cipher, text.bytes, text.length);
+    cover_add(cover, length, sizeof length);
+    cover_add(cover, text.bytes, text.length);
 }
 
-static void start_cipher(struct cg_sealer *sealer, const struct material *material, int encrypt,
+/* `tag`: to open under; NULL to seal. */
+static void start_cipher(struct cg_sealer *sealer, const struct material *material, uint8_t *tag,
                          struct cg_str clear, struct cg_str canonical, struct cg_str variant)
 {
-    EVP_CIPHER_CTX *cipher = sealer->cipher;
-    CG_ASSERT(EVP_CipherInit_ex2(cipher, NULL, material->key, material->nonce, encrypt, NULL) == 1);
-    cover(cipher, clear.bytes, clear.length);
-    cover_text(cipher, canonical);
-    cover_text(cipher, variant);
+    struct cover cover; /* large: not zeroed for each entry */
+    OSSL_PARAM expected[] = {
+        OSSL_PARAM_construct_octet_string(OSSL_CIPHER_PARAM_AEAD_TAG, tag, TAG_BYTES),
+        OSSL_PARAM_construct_end(),
+    };
+    CG_ASSERT(EVP_CipherInit_ex2(sealer->cipher, NULL, material->key, material->nonce, tag == NULL,
+                                 tag == NULL ? NULL : expected) == 1);
+    cover.cipher = sealer->cipher;
+    cover.length = 0;
+    cover_add(&cover, clear.bytes, clear.length);
+    cover_text(&cover, canonical);
+    cover_text(&cover, variant);
+    cover_flush(&cover);
 }
 
+/* The two may be one place. */
 static void run_cipher(struct cg_sealer *sealer, struct cg_str from, char *to)
 {
     int done = 0;
@@ -190,7 +224,7 @@ struct cg_blob *cg_seal_close(struct cg_sealer *sealer, struct cg_str encoded,
     char *hidden = blob->bytes + clear.length;
     uint8_t *tag = (uint8_t *)hidden + rest.length;
     int done = 0;
-    start_cipher(sealer, &material, 1, clear, canonical, variant);
+    start_cipher(sealer, &material, NULL, clear, canonical, variant);
     run_cipher(sealer, rest, hidden);
     CG_ASSERT(EVP_CipherFinal_ex(sealer->cipher, tag, &done) == 1 && done == 0);
     CG_ASSERT(EVP_CIPHER_CTX_ctrl(sealer->cipher, EVP_CTRL_AEAD_GET_TAG, TAG_BYTES, tag) == 1);
@@ -261,33 +295,43 @@ static bool versions_hold(const struct cg_entry *entry, const struct cg_seal_cla
     return true;
 }
 
-/* NULL, and what was decrypted is wiped, when the tag is not the one of these bytes. */
-static struct cg_blob *decrypt(struct cg_sealer *sealer, struct cg_str sealed, size_t hidden_bytes,
-                               const struct cg_seal_claim *claim, const struct material *material)
+/* DAMAGED, and what was decrypted is wiped, when the tag is not the one of these bytes. */
+static enum cg_seal_result decrypt(struct cg_sealer *sealer, struct cg_str sealed,
+                                   struct cg_blob *own, size_t hidden_bytes,
+                                   const struct cg_seal_claim *claim,
+                                   const struct material *material, struct cg_blob **ret_blob)
 {
     struct cg_str clear = cg_str_sub(sealed, 0, sealed.length - TAG_BYTES - hidden_bytes);
     size_t entry_head = clear.length - HEAD_BYTES;
-    struct cg_blob *blob = cg_blob_alloc(entry_head + hidden_bytes);
+    struct cg_blob *blob = own != NULL ? own : cg_blob_alloc(entry_head + hidden_bytes);
+    char *to = blob->bytes + (own != NULL ? clear.length : entry_head);
     uint8_t tag[TAG_BYTES], nothing[TAG_BYTES];
     int done = 0;
-    memcpy(blob->bytes, sealed.bytes + HEAD_BYTES, entry_head);
+    if (own == NULL)
+        memcpy(blob->bytes, sealed.bytes + HEAD_BYTES, entry_head);
     memcpy(tag, sealed.bytes + sealed.length - TAG_BYTES, TAG_BYTES);
-    start_cipher(sealer, material, 0, clear, claim->canonical, claim->variant);
-    run_cipher(sealer, cg_str_sub(sealed, clear.length, hidden_bytes), blob->bytes + entry_head);
-    CG_ASSERT(EVP_CIPHER_CTX_ctrl(sealer->cipher, EVP_CTRL_AEAD_SET_TAG, TAG_BYTES, tag) == 1);
-    if (EVP_CipherFinal_ex(sealer->cipher, nothing, &done) == 1)
-        return blob;
-    OPENSSL_cleanse(blob->bytes, blob->length);
-    return cg_blob_unref(blob);
+    start_cipher(sealer, material, tag, clear, claim->canonical, claim->variant);
+    run_cipher(sealer, cg_str_sub(sealed, clear.length, hidden_bytes), to);
+    if (EVP_CipherFinal_ex(sealer->cipher, nothing, &done) == 1) {
+        *ret_blob = blob;
+        return CG_SEAL_OPENED;
+    }
+    OPENSSL_cleanse(to, hidden_bytes);
+    if (own == NULL)
+        cg_blob_unref(blob);
+    return CG_SEAL_DAMAGED;
 }
 
-enum cg_seal_result cg_seal_open(struct cg_sealer *sealer, struct cg_str sealed,
-                                 const struct cg_seal_claim *claim, struct cg_blob **ret_encoded)
+/* `own`: the blob of `sealed`, when it may become what is opened; NULL: another is made. */
+static enum cg_seal_result open_sealed(struct cg_sealer *sealer, struct cg_str sealed,
+                                       struct cg_blob *own, const struct cg_seal_claim *claim,
+                                       struct cg_blob **ret_blob, struct cg_str *ret_encoded)
 {
     struct cg_seal_clear clear;
     struct material material;
     struct cg_key key;
-    *ret_encoded = NULL;
+    *ret_blob = NULL;
+    *ret_encoded = CG_STR("");
     enum cg_seal_result result = read_clear(sealed, &clear);
     if (result != CG_SEAL_OPENED)
         return result;
@@ -304,13 +348,33 @@ enum cg_seal_result cg_seal_open(struct cg_sealer *sealer, struct cg_str sealed,
     else if (memcmp(key.id, clear.key.id, sizeof key.id) != 0)
         result = CG_SEAL_OTHER_REQUEST;
     else
-        *ret_encoded = decrypt(sealer, sealed, clear.hidden_bytes, claim, &material);
+        result = decrypt(sealer, sealed, own, clear.hidden_bytes, claim, &material, ret_blob);
     OPENSSL_cleanse(&material, sizeof material);
     if (result != CG_SEAL_OPENED)
         return result;
-    if (*ret_encoded == NULL)
-        return CG_SEAL_DAMAGED;
+    *ret_encoded = cg_str_sub(cg_blob_str(*ret_blob), own == NULL ? 0 : HEAD_BYTES,
+                              sealed.length - CG_SEAL_OVERHEAD_BYTES);
     return keyed == &sealer->secrets[0] ? CG_SEAL_OPENED : CG_SEAL_OPENED_BY_OTHER;
+}
+
+enum cg_seal_result cg_seal_open(struct cg_sealer *sealer, struct cg_str sealed,
+                                 const struct cg_seal_claim *claim, struct cg_blob **ret_encoded)
+{
+    struct cg_str encoded;
+    return open_sealed(sealer, sealed, NULL, claim, ret_encoded, &encoded);
+}
+
+enum cg_seal_result cg_seal_open_blob(struct cg_sealer *sealer, struct cg_blob **blob,
+                                      const struct cg_seal_claim *claim, struct cg_str *ret_encoded)
+{
+    struct cg_blob *sealed = *blob, *opened;
+    enum cg_seal_result result =
+        open_sealed(sealer, cg_blob_str(sealed), cg_blob_is_own(sealed) ? sealed : NULL, claim,
+                    &opened, ret_encoded);
+    if (opened != sealed)
+        cg_blob_unref(sealed);
+    *blob = opened;
+    return result;
 }
 
 enum cg_reason cg_seal_reason(enum cg_seal_result result)

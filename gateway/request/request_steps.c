@@ -93,8 +93,13 @@ static void on_view(void *owner, const struct cg_store_view *view)
     memcpy(&request->view, view, offsetof(struct cg_store_view, versions));
     memcpy(request->view.versions, view->versions,
            request->plan.watched_count * sizeof(view->versions[0]));
-    if (view->entry != NULL)
+    request->view.given = NULL;
+    if (view->given != NULL) {
+        request->entry_blob = *view->given;
+        *view->given = NULL;
+    } else if (view->entry != NULL) {
         request->entry_blob = cg_blob_ref(view->entry);
+    }
     if (view->bans != NULL)
         request->bans = cg_bans_ref(view->bans);
     cg_request_answered(request);
@@ -165,7 +170,7 @@ static enum cg_step_result select_variant(struct cg_request *request)
 
 /* Opens what a shared store gave: the seal proves that it is ours, this user's and this request's.
  */
-static enum cg_seal_result unseal(struct cg_request *request)
+static enum cg_seal_result unseal(struct cg_request *request, struct cg_str *ret_encoded)
 {
     struct cg_seal_claim claim = {
         .identity = cg_request_owner(request),
@@ -175,25 +180,25 @@ static enum cg_seal_result unseal(struct cg_request *request)
         .versions = request->view.versions,
         .count = request->plan.instance_count,
     };
-    struct cg_blob *sealed = request->entry_blob;
-    request->entry_blob = NULL;
-    enum cg_seal_result result =
-        cg_seal_open(request->regime->sealer, cg_blob_str(sealed), &claim, &request->entry_blob);
-    cg_blob_unref(sealed);
-    return result;
+    return cg_seal_open_blob(request->regime->sealer, &request->entry_blob, &claim, ret_encoded);
 }
 
 /* NULL when there is none that can be used; `*ret_unreadable` then says why, if something was. */
 static const struct cg_entry *read_entry(struct cg_request *request, enum cg_reason *ret_unreadable)
 {
-    if (request->entry_blob != NULL && request->machine->store->port->seals) {
-        enum cg_seal_result result = unseal(request);
-        if (request->entry_blob == NULL)
-            *ret_unreadable = cg_seal_reason(result);
-    }
+    struct cg_str encoded;
     if (request->entry_blob == NULL)
         return NULL;
-    if (cg_entry_decode(cg_blob_str(request->entry_blob), &request->arena, &request->entry))
+    if (request->machine->store->port->seals) {
+        enum cg_seal_result result = unseal(request, &encoded);
+        if (request->entry_blob == NULL) {
+            *ret_unreadable = cg_seal_reason(result);
+            return NULL;
+        }
+    } else {
+        encoded = cg_blob_str(request->entry_blob);
+    }
+    if (cg_entry_decode(encoded, &request->arena, &request->entry))
         return &request->entry;
     *ret_unreadable = CG_REASON_UNREADABLE;
     return NULL;

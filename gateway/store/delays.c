@@ -98,6 +98,7 @@ static void on_view(void *owner, const struct cg_store_view *view)
     trip->view = *view;
     if (view->entry != NULL)
         cg_blob_ref(view->entry);
+    trip->view.given = &trip->view.entry;
     if (view->bans != NULL)
         cg_bans_ref(view->bans);
     come_back(trip);

@@ -125,6 +125,7 @@ static void memory_lookup(struct cg_store *store, const struct cg_key *key,
     for (size_t i = 0; i < count; i++)
         cg_memory_version_read(handle->memory, &instances[i], now_ms, &view.versions[i]);
     view.entry = entry;
+    view.given = NULL;
     answer_view(handle, &view, answer, owner);
     cg_blob_unref(entry);
 }
@@ -139,6 +140,7 @@ static void memory_prepare(struct cg_store *store, const struct cg_instance *ins
     for (size_t i = 0; i < count; i++)
         cg_memory_version_prepare(handle->memory, &instances[i], now_ms, &view.versions[i]);
     view.entry = NULL;
+    view.given = NULL;
     answer_view(handle, &view, answer, owner);
 }
 

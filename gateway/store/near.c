@@ -146,6 +146,7 @@ static void on_versions(void *owner, const struct cg_store_view *view)
     struct cg_store_view ours; /* large: only what was asked for is filled in */
     ours.result = CG_STORE_OK;
     ours.entry = cg_blob_ref(question->copy->blob);
+    ours.given = NULL;
     ours.epoch = view->epoch;
     ours.bans = view->bans;
     ours.stand_in = NULL;
@@ -167,6 +168,7 @@ static bool answer_pushed(struct cg_near_handle *handle, struct cg_near_copy *co
         return false;
     view.result = CG_STORE_OK;
     view.entry = copy->blob;
+    view.given = NULL;
     view.stand_in = NULL;
     cg_count(handle->sheet, CG_METRIC_PUSHED_HITS, 1);
     answer(owner, &view);

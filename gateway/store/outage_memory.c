@@ -99,6 +99,7 @@ static void on_local_view(void *owner, const struct cg_store_view *view)
     struct cg_store_view ours; /* large: only what was asked for is filled in */
     ours.result = view->result;
     ours.entry = view->entry;
+    ours.given = NULL;
     ours.epoch = view->epoch;
     ours.bans = view->bans;
     ours.stand_in = &question->handle->stand_in.base;

@@ -116,6 +116,7 @@ void cg_redis_call_finish(struct cg_redis_call *call)
         struct cg_bans *bans = call->failed ? NULL : cg_bans_ref(call->view.bans);
         call->view.result = result;
         call->view.bans = bans;
+        call->view.given = &call->view.entry;
         call->answer_view(call->owner, &call->view);
         cg_bans_unref(bans);
     } else {

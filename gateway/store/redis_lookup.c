@@ -26,7 +26,7 @@ static void take_version(struct cg_redis_call *call, size_t index, const redisRe
 static void take_entry(struct cg_redis_call *call, const redisReply *reply)
 {
     if (!cg_str_empty(cg_redis_reply_str(reply)))
-        call->view.entry = cg_redis_reply_blob(reply);
+        call->view.entry = cg_redis_reply_take(reply);
 }
 
 /* ---- one server ---- */

@@ -96,10 +96,18 @@ void cg_redis_reply_free(redisReply *reply)
     free_object(reply);
 }
 
-struct cg_blob *cg_redis_reply_blob(const redisReply *reply)
+struct cg_blob *cg_redis_reply_take(const redisReply *reply)
 {
-    const struct cg_redis_object *object = (const struct cg_redis_object *)reply;
+    union { /* who is told of a reply may not change it, but for this */
+        const redisReply *from;
+        struct cg_redis_object *to;
+    } pointer = {.from = reply};
+    struct cg_redis_object *object = pointer.to;
+    struct cg_blob *blob = object->blob;
     CG_ASSERT(reply->type == REDIS_REPLY_STRING);
-    return object->blob != NULL ? cg_blob_ref(object->blob)
-                                : cg_blob_create(cg_str_of(reply->str, reply->len));
+    if (blob == NULL)
+        blob = cg_blob_create(cg_str_of(reply->str, reply->len));
+    object->blob = NULL;
+    object->base = (redisReply){.type = REDIS_REPLY_NIL};
+    return blob;
 }

@@ -22,8 +22,8 @@ extern const redisReplyObjectFunctions cg_redis_reply_functions;
 
 /* A whole reply that was made by them. Takes NULL. Not for parts of one. */
 void cg_redis_reply_free(redisReply *reply);
-/* The bytes of a string as a blob, with a reference of the caller's: the reply's own where it is
- * one. `reply` was made by these functions. */
-struct cg_blob *cg_redis_reply_blob(const redisReply *reply);
+/* The bytes of a string as a blob, with a reference of the caller's: the reply's own where it has
+ * one; it has none afterwards, and is nil. `reply` was made by these functions. */
+struct cg_blob *cg_redis_reply_take(const redisReply *reply);
 
 #endif

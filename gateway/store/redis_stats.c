@@ -8,24 +8,17 @@
 
 /* ---- names ---- */
 
-static int compare_texts(struct cg_str a, struct cg_str b)
-{
-    size_t shorter = a.length < b.length ? a.length : b.length;
-    int order = memcmp(a.bytes, b.bytes, shorter);
-    return order != 0 ? order : (a.length > b.length) - (a.length < b.length);
-}
-
 static int compare_names(const void *a, const void *b)
 {
     const struct cg_redis_route_name *one = a, *other = b;
-    int order = compare_texts(one->name, other->name);
+    int order = cg_str_cmp(one->name, other->name);
     return order != 0 ? order : (one->route > other->route) - (one->route < other->route);
 }
 
 static int compare_to_name(const void *name, const void *row)
 {
-    return compare_texts(*(const struct cg_str *)name,
-                         ((const struct cg_redis_route_name *)row)->name);
+    return cg_str_cmp(*(const struct cg_str *)name,
+                      ((const struct cg_redis_route_name *)row)->name);
 }
 
 /* Under the lock, once there are threads. */
@@ -37,7 +30,7 @@ static void sort_names(struct cg_redis_stats *stats)
             (struct cg_redis_route_name){stats->route_names[i], (uint32_t)i};
     qsort(stats->sorted, stats->named, sizeof(*stats->sorted), compare_names);
     for (size_t i = 1; i < stats->named; i++)
-        if (compare_texts(stats->sorted[i].name, stats->sorted[i - 1].name) == 0)
+        if (cg_str_cmp(stats->sorted[i].name, stats->sorted[i - 1].name) == 0)
             stats->sorted[i].route = stats->sorted[i - 1].route;
 }
 

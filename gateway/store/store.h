@@ -41,6 +41,9 @@ struct cg_writer {
 struct cg_store_view {
     enum cg_store_result result;
     struct cg_blob *entry; /* NULL when there is none; take a reference to keep it */
+    /* NULL, or where the answerer has its reference to the entry: whoever is told may take that one
+     * (and leave NULL there). An entry with no other holder is opened in place (seal.h). */
+    struct cg_blob **given;
     struct cg_epoch epoch;
     struct cg_bans *bans; /* complete up to `epoch`; take a reference to keep it; NULL only when
                              unavailable */

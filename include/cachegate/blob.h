@@ -23,6 +23,13 @@ struct cg_blob *cg_blob_ref(struct cg_blob *blob);
 /* Takes NULL; returns NULL. */
 struct cg_blob *cg_blob_unref(struct cg_blob *blob);
 
+/* Whether the caller, who has a reference, has the only one: then the bytes are its own to change,
+ * since nobody else can come to hold them. */
+static inline bool cg_blob_is_own(struct cg_blob *blob)
+{
+    return atomic_load_explicit(&blob->references, memory_order_acquire) == 1;
+}
+
 static inline struct cg_str cg_blob_str(const struct cg_blob *blob)
 {
     return (struct cg_str){blob->bytes, blob->length};

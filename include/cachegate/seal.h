@@ -88,6 +88,13 @@ struct cg_blob *cg_seal_close(struct cg_sealer *sealer, struct cg_str encoded,
  */
 enum cg_seal_result cg_seal_open(struct cg_sealer *sealer, struct cg_str sealed,
                                  const struct cg_seal_claim *claim, struct cg_blob **ret_encoded);
+/*
+ * The same for a blob, in whose place `*blob` then has what was opened, or NULL; `*ret_encoded` is
+ * what was sealed, in it. A blob that nobody else holds is decrypted where it is.
+ */
+enum cg_seal_result cg_seal_open_blob(struct cg_sealer *sealer, struct cg_blob **blob,
+                                      const struct cg_seal_claim *claim,
+                                      struct cg_str *ret_encoded);
 /* The miss's reason; not for the two that opened. */
 enum cg_reason cg_seal_reason(enum cg_seal_result result);
 

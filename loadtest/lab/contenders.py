@@ -1,4 +1,5 @@
 """Who is measured. Every contender does one job: keep `GET /transactions` per user, sorted query."""
+import hashlib
 import os
 import shutil
 import subprocess
@@ -68,7 +69,9 @@ class Cachegate(Contender):
         self.h2c_port = self.port  # it tells them apart by the first bytes
         store = "store: { memory: 4GB }\n"
         if self.uses_redis:
-            store = (f"store: {{ redis: 'redis://127.0.0.1:{redis_port}', namespace: {self.name}, "
+            # As long as the default: Redis takes two allocations for a name of over 44 bytes.
+            namespace = hashlib.sha256(self.name.encode()).hexdigest()[:len("cachegate")]
+            store = (f"store: {{ redis: 'redis://127.0.0.1:{redis_port}', namespace: {namespace}, "
                      f"near: {'0' if self.kind == 'redis' else '1GB'} }}\n")
         options = os.path.join(lab.folder, f"{self.name}.yaml")
         with open(options, "w") as file:

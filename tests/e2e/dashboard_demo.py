@@ -22,7 +22,7 @@ import zlib
 
 import browser
 from harness import ADMIN_TOKEN, EXAMPLES, TREE, Gateway, wait_until
-from redis_servers import SECRET, Redis, free_ports
+from redis_servers import SECRET, Redis, on_free_port
 
 USERS = ("alice", "bob", "carol", "dave")
 READERS = 6
@@ -175,7 +175,7 @@ def take_picture(arguments):
     parser.add_argument("--height", type=int, default=1200)
     parser.add_argument("--dark", action="store_true")
     options = parser.parse_args(arguments)
-    application, redis = Finance(), Redis(port=free_ports(1)[0])
+    application, redis = Finance(), on_free_port(lambda port: Redis(port=port))
     front = None
     try:
         front = Gateway(application, config_file=EXAMPLES / "finance" / "cachegate.yaml",

@@ -223,7 +223,7 @@ class Gateway:
         self._expected_end = True  # a second time does nothing
 
     def freeze(self):
-        self.process.send_signal(signal.SIGSTOP)
+        freeze(self.process)
 
     def thaw(self):
         self.process.send_signal(signal.SIGCONT)
@@ -358,6 +358,19 @@ def wait_until(condition, what, timeout_s=30):
             return
         done.wait(0.02)
     raise AssertionError("did not come to pass: " + what)
+
+
+def freeze(process):
+    """SIGSTOP, and until each thread has heard of it: on a busy machine they run on for a while."""
+    def stopped():
+        try:
+            return all(status.read_text().rsplit(") ", 1)[1][0] in "TtZX"
+                       for status in pathlib.Path("/proc/%d/task" % process.pid).glob("*/stat"))
+        except OSError:  # a thread that ends meanwhile
+            return False
+
+    process.send_signal(signal.SIGSTOP)
+    wait_until(stopped, "every thread has stopped")
 
 
 def curl(*arguments):

@@ -49,6 +49,19 @@ def page_of(gateway):
     return Page(gateway.admin("GET", "/metrics").body.decode())
 
 
+def settled_page_of(gateway):
+    """When no request is in flight: a request is counted when it is over, which its client does not wait for."""
+    page = None
+
+    def settled():
+        nonlocal page
+        page = page_of(gateway)
+        return page.value("cachegate_requests_in_flight") == 0
+
+    wait_until(settled, "every request is over")
+    return page
+
+
 def table():
     """The rows of `cachegate reference --metrics`: (type, labels) by name."""
     text = subprocess.run([binary(), "reference", "--metrics"], capture_output=True, text=True, timeout=60,

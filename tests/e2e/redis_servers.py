@@ -6,6 +6,7 @@ by process id. CACHEGATE_REDIS_SERVER names another binary than `redis-server` (
 
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -14,7 +15,7 @@ import subprocess
 import tempfile
 import threading
 
-from harness import wait_until
+from harness import freeze, wait_until
 
 SECRET = "a-secret-that-all-gateways-of-these-tests-share"
 SLOTS = 16384
@@ -88,7 +89,11 @@ class Redis:
         self.options = options
         self.port = port
         self.frozen = False
-        self.start()
+        try:
+            self.start()
+        except AssertionError:
+            self.close()
+            raise
 
     @property
     def url(self):
@@ -97,7 +102,9 @@ class Redis:
     def start(self):
         """Again after kill(): with what SAVE left in its directory, if anything."""
         self.launch()
-        wait_until(self.answers, "redis-server answers")
+        wait_until(lambda: self.answers() or self.process.poll() is not None, "redis-server answers")
+        if self.process.poll() is not None:
+            raise AssertionError("redis-server ended at once; somebody else may have taken its port")
 
     def launch(self):
         self.process = subprocess.Popen(
@@ -146,7 +153,7 @@ class Redis:
 
     def freeze(self):
         self.frozen = True
-        self.process.send_signal(signal.SIGSTOP)
+        freeze(self.process)
 
     def thaw(self):
         self.frozen = False
@@ -166,15 +173,31 @@ class Redis:
 
 
 def free_ports(count):
-    """Ports that nobody had a moment ago; whoever uses them must be ready to lose the race."""
-    sockets = [socket.socket() for _ in range(count)]
+    """Ports that nobody had a moment ago; whoever uses them must be ready to lose the race. The kernel gives
+    them to nobody: a thousand clients of another test, or its `:0`, would take one sooner or later."""
+    first_of_kernel = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    sockets = []
     try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
+        while len(sockets) < count:
+            sockets.append(socket.socket())
+            try:
+                sockets[-1].bind(("127.0.0.1", random.SystemRandom().randrange(10000, max(first_of_kernel, 20000))))
+            except OSError:
+                sockets.pop().close()
         return [one.getsockname()[1] for one in sockets]
     finally:
         for one in sockets:
             one.close()
+
+
+def on_free_port(make):
+    """What make(port) returns; with another port where it finds that one taken."""
+    for attempt in (1, 2, 3, 4, 5):
+        try:
+            return make(*free_ports(1))
+        except AssertionError:
+            if attempt == 5:
+                raise
 
 
 class RedisCluster:

@@ -242,7 +242,7 @@ class Drain(Journey):
             self.assertEqual(connection.recv(1), b"")
 
     def test_new_connections_are_accepted_for_a_while(self):
-        front = self.gateway(self.origin, RULES, threads=1, config={"drain_accept": "2s"})
+        front = self.gateway(self.origin, RULES, threads=1, config={"drain_accept": "6s"})
         self.drain_heard(front)
         with connect(front.address) as connection:
             connection.sendall(ask())

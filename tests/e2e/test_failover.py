@@ -9,7 +9,7 @@ import tempfile
 
 import test_consistency
 from harness import Journey, main, wait_until
-from redis_servers import SECRET, Connection, Redis, RedisCluster, RedisError, free_ports
+from redis_servers import SECRET, Connection, Redis, RedisCluster, RedisError, free_ports, on_free_port
 
 DOWN_AFTER_MS = 1000
 
@@ -61,16 +61,9 @@ def role(redis):
 
 class Failover(Journey):
     def on_port(self, *options):
-        """Whoever finds its port taken tries another one."""
-        for attempt in range(5):
-            try:
-                redis = Redis(*options, port=free_ports(1)[0])
-            except AssertionError:
-                if attempt == 4:
-                    raise
-                continue
-            self.addCleanup(redis.close)
-            return redis
+        redis = on_free_port(lambda port: Redis(*options, port=port))
+        self.addCleanup(redis.close)
+        return redis
 
     def through(self, url, primary, replica):
         app = test_consistency.Versions(1)

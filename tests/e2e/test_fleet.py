@@ -245,7 +245,7 @@ class Isolated(FleetJourney):
         self.redis.command("FLUSHALL")
         for front, user in ((self.one, "nobody"), (self.two, "somebody")):
             wait_until(lambda: self.read(front, "/mine", user).cache.stored, "both have told Redis of their rules again")
-        wait_until(self.entries, "what it stores has arrived")
+        wait_until(lambda: len(self.entries()) == 2, "what both store has arrived")
         self.redis.command("DEL", *self.entries())
         kept = []
         for target in ("/items/1", "/items/2", "/list?session=1", "/shared/1"):

@@ -45,7 +45,7 @@ class OnRedis(Journey):
     def front(self, interval="100ms", **environment):
         front = self.gateway(self.origin, RULES, threads=1, environment=dict({
             "CACHEGATE_STORE_REDIS": self.redis.url, "CACHEGATE_SECRET": SECRET,
-            "CACHEGATE_STORE_STATS": interval, "CACHEGATE_STORE_TIMEOUT": "2s"}, **environment))
+            "CACHEGATE_STORE_STATS": interval, "CACHEGATE_STORE_TIMEOUT": "10s"}, **environment))
         wait_connected(front, 2)
         return front
 
@@ -76,6 +76,7 @@ class FleetStats(OnRedis):
     def test_two_gateways_add_up(self):
         one, other = self.front(), self.front()
         self.read(one, "/items/1", "/items/1", "/items/2")      # 2 misses, 1 hit
+        self.shows(one, sets=2)                                 # nobody waits for a fill
         self.read(other, "/items/1", "/items/2", "/items/3")    # 1 miss, 2 hits
         for front in (one, other):
             self.shows(front, hits=3, misses=3, sets=3, keys=3, hit_rate=50.0)

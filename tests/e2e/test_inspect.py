@@ -47,7 +47,7 @@ class Inspect(Journey):
         self.front = self.gateway(
             self.origin, RULES, threads=1, environment={
                 "CACHEGATE_STORE_REDIS": self.redis.url, "CACHEGATE_SECRET": SECRET,
-                "CACHEGATE_STORE_TIMEOUT": "2s"})
+                "CACHEGATE_STORE_TIMEOUT": "10s"})
         wait_connected(self.front, 2)
         self.assertMiss(self.front.get("/items/1", user="alice"))
         self.assertHit(self.front.get("/items/1", user="alice"))
@@ -249,9 +249,9 @@ class OverTls(Journey):
 
 class BySentinel(Journey):
     def test_finds_the_primary(self):
-        port, sentinel_port = redis_servers.free_ports(2)
-        redis = redis_servers.Redis(port=port)
+        redis = redis_servers.on_free_port(lambda port: redis_servers.Redis(port=port))
         self.addCleanup(redis.close)
+        port, (sentinel_port,) = redis.port, redis_servers.free_ports(1)
         redis.command("SET", "cachegate:{bans}:epoch", "0123456789abcdef:7:record")
         configuration = self.directory() / "sentinel.conf"
         configuration.write_text("sentinel monitor it 127.0.0.1 %d 1\n" % port)

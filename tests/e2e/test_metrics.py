@@ -8,8 +8,9 @@ import string
 import subprocess
 
 from harness import ADMIN_TOKEN, Client, EchoApp, Journey, Reply, TREE, curl, main, seed, wait_until
-from prometheus import Page, Prometheus, needs, page_of, promtool, table
+from prometheus import Page, Prometheus, needs, page_of, promtool, settled_page_of, table
 from redis_servers import Redis
+from test_redis import wait_connected
 
 FEW_RULES = """
 defaults: { ttl: 60s }
@@ -61,16 +62,19 @@ class EveryKind(Journey):
         self.origin = self.upstream(self.app)
         self.keys = self.directory()
         make_certificate(self.keys)
-        dead = "http://127.0.0.1:1"
-        self.front = self.gateway(None, RULES, config={
+        self.front = self.start("10s")
+
+    def start(self, timeout):
+        return self.gateway(None, RULES, config={
             "listen": ["127.0.0.1:0", {"address": "127.0.0.1:0", "tls": True}],
             "tls": {"certificate": str(self.keys / "certificate.pem"), "key": str(self.keys / "key.pem")},
-            "upstreams": {"api": self.origin.url, "dead": dead},
+            "upstreams": {"api": self.origin.url, "dead": "http://127.0.0.1:1"},
             "secret": SECRET,
-            "store": {"redis": "unix://:%s@%s" % (PASSWORD, self.redis.path)}})
+            "store": {"redis": "unix://:%s@%s" % (PASSWORD, self.redis.path), "timeout": timeout}})
 
     def traffic(self):
         front = self.front
+        wait_connected(front)
         wait_until(lambda: front.admin("GET", "/cache/health").json()["status"] == "ok", "Redis is believed")
         for _ in range(3):
             front.get("/items/1")
@@ -91,7 +95,12 @@ class EveryKind(Journey):
 
     def test_numbers_agree_with_what_was_asked(self):
         self.traffic()
-        page = page_of(self.front)
+
+        def all_stored():  # nobody waits for a fill
+            return page_of(self.front).value("cachegate_stored_total", route="items") >= 4
+
+        wait_until(all_stored, "what was fetched is stored")
+        page = settled_page_of(self.front)
 
         def requests(**labels):
             return page.value("cachegate_requests_total", **labels)
@@ -130,11 +139,7 @@ class EveryKind(Journey):
         names = ("cachegate_request_duration_seconds", "cachegate_request_first_byte_seconds",
                  "cachegate_store_operation_duration_seconds", "cachegate_upstream_first_byte_seconds")
 
-        def all_ended():
-            return page_of(self.front).value("cachegate_requests_in_flight") == 0
-
-        wait_until(all_ended, "every request is over")
-        page = page_of(self.front)
+        page = settled_page_of(self.front)
         for name in names:
             series = {}
             for key, value in page.samples[name + "_bucket"].items():
@@ -181,6 +186,7 @@ class EveryKind(Journey):
             self.assertNotIn(secret, text)
 
     def test_an_outage_of_the_store_is_seen(self):
+        self.front = self.start("250ms")
         self.traffic()
         self.redis.freeze()
         self.addCleanup(self.redis.thaw)
@@ -221,7 +227,7 @@ class EveryKind(Journey):
             return sum(prometheus.query('cachegate_requests_total{cache="hit"}').values())
 
         self.front.get("/items/7")
-        before = page_of(self.front).value("cachegate_requests_total", cache="hit")
+        before = settled_page_of(self.front).value("cachegate_requests_total", cache="hit")
         wait_until(lambda: hits() == before, "the hits that were counted", 60)
         self.front.get("/items/7")
         wait_until(lambda: hits() == before + 1, "one hit more", 60)
@@ -248,7 +254,7 @@ class Bounds(Journey):
         for _ in range(300):
             client.request(word(), "/%s/%s?%s=%s" % (word(), word(), word(), word()))
             client.request("GET", "/items/" + word(), headers={word(): word()})
-        page = page_of(front)
+        page = settled_page_of(front)
         series = page.samples["cachegate_requests_total"]
         self.assertEqual({key[0][1] for key in series}, {"(none)", "items"})
         self.assertLessEqual({key[1][1] for key in series},
@@ -263,7 +269,7 @@ class Bounds(Journey):
         client = front.client()
         for i in (0, 1, 1021, 1022, 1098, 1099):
             client.get("/r%d" % i)
-        page = page_of(front)
+        page = settled_page_of(front)
         self.assertEqual(page.value("cachegate_requests_total", route="GET /r1021"), 1)
         self.assertEqual(page.value("cachegate_requests_total", route="(other)"), 3)
         self.assertEqual(len(page.samples["cachegate_stored_total"]), 1023)

@@ -128,7 +128,7 @@ class Trouble(OutageJourney):
         """A usable Redis, a trouble, and its end."""
         front = self.front(redis.url, **variables)
         self.wait_usable(front)
-        self.assertTrue(self.is_hit(front, "a"))
+        wait_until(lambda: self.is_hit(front, "a"), "a hit")
         begin()
         self.assertOut(front, "a")
         self.assertOut(front, "b")
@@ -162,7 +162,7 @@ class Trouble(OutageJourney):
         redis = self.redis()
         front = self.front(redis.url)
         self.wait_usable(front)
-        self.assertTrue(self.is_hit(front, "a"))
+        wait_until(lambda: self.is_hit(front, "a"), "a hit")
         redis.command("REPLICAOF", "127.0.0.1", "1")
         self.assertWrites(front, "a")
         self.assertOut(front, "a")
@@ -261,6 +261,9 @@ class TroubleLeased(Trouble):
 class Losses(OutageJourney):
     """Redis answers, but forgot or does not keep: not an outage."""
 
+    def front(self, url, threads=2, **variables):
+        return super().front(url, threads, **dict({"CACHEGATE_STORE_TIMEOUT": "10s"}, **variables))
+
     def test_flushed(self):
         redis = self.redis()
         front = self.front(redis.url)
@@ -283,7 +286,7 @@ class Losses(OutageJourney):
 
     def full(self, redis, front):
         self.wait_usable(front)
-        self.assertTrue(self.is_hit(front, "a"))
+        wait_until(lambda: self.is_hit(front, "a"), "a hit")
         redis.command("CONFIG", "SET", "maxmemory-policy", "noeviction")
         redis.command("CONFIG", "SET", "maxmemory", "1")
 

@@ -11,7 +11,7 @@ import socket
 import threading
 
 from harness import Journey, main, wait_until
-from redis_servers import SECRET, Connection, Redis, RedisCluster, free_ports
+from redis_servers import SECRET, Connection, Redis, RedisCluster, on_free_port
 from test_fleet import IDENTITY, RULES, Items, reads_of
 
 # Command → how many words follow it at least and at most, and which of them are options that 6.2 knows.
@@ -144,10 +144,9 @@ class Commands(Journey):
         self.assertAllowed(monitors, "client", "subscribe")
 
     def test_with_a_replica_that_must_have_purges(self):
-        port, = free_ports(1)
-        primary = Redis(port=port)
+        primary = on_free_port(lambda port: Redis(port=port))
         self.addCleanup(primary.close)
-        replica = Redis("--replicaof", "127.0.0.1 %d" % port)
+        replica = Redis("--replicaof", "127.0.0.1 %d" % primary.port)
         self.addCleanup(replica.close)
         wait_until(lambda: replica.info("replication").get("master_link_status") == "up", "the replica follows")
         monitors = self.watch([primary])

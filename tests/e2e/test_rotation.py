@@ -42,7 +42,7 @@ class Rotation(Journey):
 
     def front(self, secret, previous=None, threads=1):
         environment = {"CACHEGATE_STORE_REDIS": self.redis.url, "CACHEGATE_SECRET": secret,
-                       "CACHEGATE_STORE_TIMEOUT": "2s"}
+                       "CACHEGATE_STORE_TIMEOUT": "10s"}
         if previous:
             environment["CACHEGATE_SECRET_PREVIOUS"] = previous
         front = self.gateway(self.origin, RULES, environment=environment, threads=threads,

@@ -26,9 +26,9 @@ class Ends(Journey):
         self.addCleanup(self.redis.close)
         self.spool = self.directory() / "spool"
 
-    def front(self, spool=True):
+    def front(self, spool=True, timeout="10s"):
         environment = {"CACHEGATE_STORE_REDIS": self.redis.url, "CACHEGATE_SECRET": SECRET,
-                       "CACHEGATE_STORE_TIMEOUT": "2s", "CACHEGATE_STORE_LEASE": "200ms",
+                       "CACHEGATE_STORE_TIMEOUT": timeout, "CACHEGATE_STORE_LEASE": "1s",
                        "CACHEGATE_STORE_GONE_AFTER": "1h"}
         if spool:
             environment["CACHEGATE_STORE_SPOOL"] = str(self.spool)
@@ -91,7 +91,7 @@ class Ends(Journey):
         self.assertEqual(self.members(), members, "it is the same one")
 
     def test_purges_that_were_owed_are_delivered_by_the_next_one(self):
-        front = self.front()
+        front = self.front(timeout="2s")  # the write waits for it
         self.get(front)
         self.assertHit(self.get(front))
         self.redis.freeze()

@@ -183,6 +183,7 @@ class Leaders(StampedeJourney):
         origin = self.upstream()
         fleet = self.gateways(origin, 3)
         old = fleet[0].get("/soft/1").json()["number"]
+        self.assertHit(fleet[0].get("/soft/1"))  # nobody waits for a fill
         for front in fleet:
             front.advance(60)
         gate = origin.hold("/soft/1")

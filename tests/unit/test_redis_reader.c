@@ -130,7 +130,9 @@ Test(redis_reader, strings_of_all_lengths_end_with_a_nul_and_become_blobs)
         cr_assert(next() && reply != NULL);
         cr_expect_eq(reply->len, lengths[i]);
         cr_expect_eq(reply->str[lengths[i]], '\0');
-        struct cg_blob *blob = cg_redis_reply_blob(reply);
+        struct cg_blob *blob = cg_redis_reply_take(reply);
+        cr_expect_eq(reply->type, REDIS_REPLY_NIL);
+        cr_expect(cg_blob_is_own(blob));
         cg_redis_reply_free(reply);
         reply = NULL;
         cr_expect_eq(blob->length, lengths[i], "it outlives its reply");

@@ -97,6 +97,52 @@ Test(seal, opening_gives_back_what_was_sealed)
     cr_expect_eq(open_sealed(), CG_SEAL_OPENED, "a sealer can be used again");
 }
 
+Test(seal, an_own_blob_is_opened_in_place_and_a_shared_one_is_left_alone)
+{
+    struct cg_blob *before = cg_blob_create(cg_blob_str(sealed)), *own = before;
+    struct cg_blob *copy = cg_blob_ref(sealed);
+    struct cg_str opened;
+    cr_assert_eq(cg_seal_open_blob(sealer, &own, &claim, &opened), CG_SEAL_OPENED);
+    cr_expect_eq(own, before);
+    cr_expect(cg_str_eq(opened, cg_blob_str(encoded)));
+    cr_expect(opened.bytes > own->bytes && opened.bytes < own->bytes + own->length);
+    cr_assert_eq(cg_seal_open_blob(sealer, &copy, &claim, &opened), CG_SEAL_OPENED);
+    cr_expect_neq(copy, sealed);
+    cr_expect(cg_str_eq(opened, cg_blob_str(encoded)));
+    cr_expect(cg_blob_is_own(sealed), "its reference was taken");
+    cr_expect_eq(open_sealed(), CG_SEAL_OPENED, "it was not changed");
+    cg_blob_unref(own);
+    cg_blob_unref(copy);
+}
+
+Test(seal, a_blob_that_does_not_open_is_gone)
+{
+    struct cg_blob *own = cg_blob_create(cg_blob_str(sealed)), *shared = cg_blob_ref(sealed);
+    struct cg_str opened;
+    own->bytes[own->length - 1] ^= 1;
+    cr_expect_eq(cg_seal_open_blob(sealer, &own, &claim, &opened), CG_SEAL_DAMAGED);
+    cr_expect_null(own);
+    cr_expect_eq(opened.length, 0);
+    claim.identity = bob;
+    cr_expect_eq(cg_seal_open_blob(sealer, &shared, &claim, &opened), CG_SEAL_OTHER_USER);
+    cr_expect_null(shared);
+    cr_expect(cg_blob_is_own(sealed));
+}
+
+Test(seal, what_is_covered_may_be_long)
+{
+    char text[5000];
+    memset(text, 'c', sizeof text);
+    for (size_t length = 700; length < sizeof text; length += 107) {
+        entry.canonical = claim.canonical = cg_str_of(text, length);
+        encoded = (cg_blob_unref(encoded), cg_entry_encode(&entry));
+        sealed = (cg_blob_unref(sealed), cg_seal_close(sealer, cg_blob_str(encoded), ann, salt));
+        cr_assert_eq(open_sealed(), CG_SEAL_OPENED);
+        claim.canonical.length--;
+        cr_assert_neq(open_sealed(), CG_SEAL_OPENED);
+    }
+}
+
 Test(seal, shared_entries_open_for_everyone_of_the_deployment)
 {
     sealed = (cg_blob_unref(sealed), cg_seal_close(sealer, cg_blob_str(encoded), NULL, salt));
