@@ -53,17 +53,9 @@ static enum cg_step_result begin_read(struct cg_request *request)
     return cg_request_pass(request, is_pass ? request->plan.reason : CG_REASON_CONDITION);
 }
 
-/* Other methods than these are nearly always forwarded, and that outlives the client. */
-static bool may_be_hit(const struct cg_request_facts *facts)
-{
-    return cg_str_eq(facts->method, CG_STR("GET")) || cg_str_eq(facts->method, CG_STR("HEAD"));
-}
-
 enum cg_step_result cg_request_step_receive(struct cg_request *request)
 {
     count(request, CG_METRIC_REQUESTS);
-    if (!may_be_hit(request->facts))
-        cg_request_keep_facts(request);
     cg_plan_make(request->regime->ruleset, request->facts, false, &request->arena, &request->plan);
     request->reason = request->plan.reason;
     memset(request->view.versions, 0,
