@@ -1,7 +1,7 @@
 """A hostile HTTP/2 client neither ends nor stops the gateway, and others go on being served."""
 
 import h2_abuse
-from harness import App, Journey, Reply, main
+from harness import App, Journey, Reply, main, wait_until
 
 SIZE = 60_000  # less than one window, so that a whole answer can be exactly one
 RULES = """
@@ -49,7 +49,8 @@ class Abuse(Journey):
         self.assertEqual(set(DROPPED), set(h2_abuse.ATTACKS))
         for name, attack in h2_abuse.ATTACKS.items():
             with self.subTest(attack=name), attack(self.front.address, "/big") as attacker:
-                self.assertEqual(attacker.dropped, DROPPED[name])
+                # On a busy machine half a second of silence does not say that it never will be.
+                self.assertEqual(attacker.wait_dropped() if DROPPED[name] else attacker.dropped, DROPPED[name])
                 self.assertServes()
 
     def test_windows_that_open_for_a_stuck_write_end_nothing(self):
@@ -76,10 +77,12 @@ class Abuse(Journey):
             h2_abuse.finish_header_block(attacker)
             attacker.read(0.5)
             gate.release()
-            attacker.read(2)
-            bodies = [payload for kind, _, stream, payload in attacker.frames()
-                      if kind == h2_abuse.DATA and stream == 1]
-        self.assertEqual(b"".join(bodies), b"late", "the request in flight was lost")
+
+            def body():
+                attacker.read(0.05)
+                return b"".join(payload for kind, _, stream, payload in attacker.frames()
+                                if kind == h2_abuse.DATA and stream == 1)
+            wait_until(lambda: body() == b"late", "the request in flight is answered")
         self.front.expect_end(0)
 
 
