@@ -26,9 +26,10 @@ struct cg_str cg_canonical_host(struct cg_str authority, struct cg_str scheme,
 
 /* Unreserved characters decoded, other escapes in upper case, the rest as it is (RFC 3986 6.2.2).
  * The escapes were checked by cg_path_parse. */
-static void add_normal(struct cg_spelling *spelling, struct cg_str raw)
+static void add_normal(struct cg_spelling *spelling, struct cg_str raw, bool escaped)
 {
-    for (size_t at; (at = cg_str_find(raw, '%')) + 2 < raw.length; raw = cg_str_skip(raw, at + 3)) {
+    for (size_t at; escaped && (at = cg_str_find(raw, '%')) + 2 < raw.length;
+         raw = cg_str_skip(raw, at + 3)) {
         int byte = cg_hex_digit(raw.bytes[at + 1]) * 16 + cg_hex_digit(raw.bytes[at + 2]);
         char c = (char)(unsigned char)byte;
         cg_spelling_add(spelling, cg_str_sub(raw, 0, at));
@@ -111,14 +112,15 @@ static void make_target(struct cg_plan_build *build)
     struct cg_spelling spelling;
     cg_target_split(build->facts->target, &path, &query, &has_query);
     cg_spelling_init(&spelling, build->arena, build->facts->target.length + 8);
-    add_normal(&spelling, path);
+    bool escaped = cg_str_find(build->facts->target, '%') < build->facts->target.length;
+    add_normal(&spelling, path, escaped);
     for (size_t i = 0; i < build->plan->query.count; i++) {
         const struct cg_query_param *param = &build->plan->query.params[i];
         cg_spelling_add_char(&spelling, i == 0 ? '?' : '&');
-        add_normal(&spelling, param->raw_name);
+        add_normal(&spelling, param->raw_name, escaped);
         if (param->has_value)
             cg_spelling_add_char(&spelling, '=');
-        add_normal(&spelling, param->raw_value);
+        add_normal(&spelling, param->raw_value, escaped);
     }
     build->plan->target = cg_spelling_str(&spelling);
 }

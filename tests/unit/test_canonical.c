@@ -46,6 +46,8 @@ Test(canonical, what_is_forwarded_is_the_canonical_target)
         {"empty pieces dropped", "", "/a?&&b=1&&", "/a?b=1"},
         {"sorted by name", "", "/a?c=1&b=2&a=3", "/a?a=3&b=2&c=1"},
         {"order of equal names kept", "", "/a?b=2&a=9&b=1&b=3", "/a?a=9&b=2&b=1&b=3"},
+        {"many, and equal names", "", "/?n&m&l&k&j&i&h&g&f&a=2&e&d&c&b&a=1",
+         "/?a=2&a=1&b&c&d&e&f&g&h&i&j&k&l&m&n"},
         {"sorted by the decoded name", "", "/a?%62=1&a=2", "/a?a=2&b=1"},
         {"values normalised", "", "/a?x=%41%2f+%20", "/a?x=A%2F+%20"},
         {"no value stays none", "", "/a?b&a=", "/a?a=&b"},

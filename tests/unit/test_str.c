@@ -106,6 +106,42 @@ Test(str, token_bytes_are_those_of_rfc_9110)
     cr_expect_eq(cg_hex_digit(' '), -1);
 }
 
+/* One of each class, in every place: what is read four bytes at a time has an end, too. */
+Test(str, classes_of_bytes_are_found_wherever_they_are)
+{
+    static const struct {
+        char byte;
+        unsigned classes;
+    } rows[] = {
+        {'a', 0},
+        {'\0', CG_BYTE_CONTROL | CG_BYTE_OTHER},
+        {'\n', CG_BYTE_CONTROL | CG_BYTE_OTHER},
+        {'\x1f', CG_BYTE_CONTROL | CG_BYTE_OTHER},
+        {'\x7f', CG_BYTE_CONTROL | CG_BYTE_OTHER},
+        {'\t', CG_BYTE_BLANK | CG_BYTE_OTHER},
+        {' ', CG_BYTE_BLANK | CG_BYTE_OTHER},
+        {'\x80', CG_BYTE_HIGH | CG_BYTE_OTHER},
+        {'\xff', CG_BYTE_HIGH | CG_BYTE_OTHER},
+        {'A', CG_BYTE_UPPER},
+        {'Z', CG_BYTE_UPPER},
+        {'(', CG_BYTE_OTHER},
+        {'%', CG_BYTE_ESCAPING},
+        {'+', CG_BYTE_ESCAPING},
+        {'\\', CG_BYTE_ESCAPING | CG_BYTE_OTHER},
+        {'#', CG_BYTE_FRAGMENT},
+        {':', CG_BYTE_COLON | CG_BYTE_OTHER},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (size_t length = 1; length < 12; length++)
+            for (size_t at = 0; at < length; at++) {
+                char text[] = "aaaaaaaaaaaa";
+                text[at] = rows[i].byte;
+                cr_expect_eq(cg_str_classes(cg_str_of(text, length)), rows[i].classes,
+                             "row %zu, %zu of %zu", i, at, length);
+            }
+    cr_expect_eq(cg_str_classes(none()), 0);
+}
+
 Test(str, glob_stars_stand_for_any_run)
 {
     static const struct {
