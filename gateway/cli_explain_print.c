@@ -259,8 +259,8 @@ static void print_write(const struct cg_settings *settings, const struct cg_plan
     };
     struct cg_purge_set before = {0}, after = {0};
     cg_purge_before(settings->ruleset, plan, &question->facts, &limits, true, arena, &before);
-    cg_purge_after(settings->ruleset, plan, &question->facts, &question->answer, &limits, arena,
-                   &after);
+    cg_purge_after(settings->ruleset, plan, &question->facts, &question->answer, &limits, true,
+                   arena, &after);
     print_set("kept busy", &before, out);
     char name[32];
     snprintf(name, sizeof name, "purged at %u", question->answer.status);

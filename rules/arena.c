@@ -6,14 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ALIGNMENT = 16, FIRST_BLOCK_BYTES = 4096, BLOCK_BYTES_MAX = 1 << 20 };
+enum { FIRST_BLOCK_BYTES = 4096, BLOCK_BYTES_MAX = 1 << 20 };
 
 struct cg_arena_block {
     struct cg_arena_block *next;
     size_t size; /* of `bytes` */
-    size_t used;
-    _Alignas(ALIGNMENT) unsigned char bytes[];
+    _Alignas(CG_ARENA_ALIGNMENT) char bytes[];
 };
+
+static size_t round_down(size_t size)
+{
+    return size / CG_ARENA_ALIGNMENT * CG_ARENA_ALIGNMENT;
+}
 
 void cg_arena_init(struct cg_arena *arena, size_t ceiling)
 {
@@ -23,9 +27,14 @@ void cg_arena_init(struct cg_arena *arena, size_t ceiling)
 void cg_arena_init_with(struct cg_arena *arena, size_t ceiling, void *block, size_t length)
 {
     struct cg_arena_block *first = block;
-    CG_ASSERT(length >= sizeof *first && (uintptr_t)block % ALIGNMENT == 0);
-    *first = (struct cg_arena_block){.size = length - sizeof *first};
-    *arena = (struct cg_arena){.blocks = first, .lent = first, .ceiling = ceiling};
+    CG_ASSERT(length >= sizeof *first && (uintptr_t)block % CG_ARENA_ALIGNMENT == 0);
+    first->next = NULL;
+    first->size = round_down(length - sizeof *first);
+    *arena = (struct cg_arena){.blocks = first,
+                               .lent = first,
+                               .next = first->bytes,
+                               .left = first->size,
+                               .ceiling = ceiling};
 }
 
 void cg_arena_fini(struct cg_arena *arena)
@@ -41,45 +50,39 @@ void cg_arena_fini(struct cg_arena *arena)
 }
 
 /* Blocks double, so that a large arena needs few of them and a small one little memory. */
-static struct cg_arena_block *add_block(struct cg_arena *arena, size_t size)
+static void add_block(struct cg_arena *arena, size_t size)
 {
     size_t block_size = arena->blocks == NULL ? FIRST_BLOCK_BYTES : arena->blocks->size * 2;
     if (block_size > BLOCK_BYTES_MAX)
         block_size = BLOCK_BYTES_MAX;
     if (block_size < size)
         block_size = size;
-    CG_ASSERT(block_size < SIZE_MAX - sizeof(struct cg_arena_block));
+    CG_ASSERT(block_size < SIZE_MAX - sizeof(struct cg_arena_block) - CG_ARENA_ALIGNMENT);
+    block_size = round_down(block_size + CG_ARENA_ALIGNMENT - 1);
     struct cg_arena_block *block = malloc(sizeof *block + block_size);
     CG_ASSERT(block != NULL);
     block->size = block_size;
-    block->used = 0;
     block->next = arena->blocks;
     arena->blocks = block;
-    return block;
+    arena->next = block->bytes;
+    arena->left = block_size;
 }
 
-void *cg_arena_alloc(struct cg_arena *arena, size_t size)
+void *cg_arena_raw_slow(struct cg_arena *arena, size_t size)
 {
-    if (size == 0)
-        size = 1; /* distinct addresses, never NULL */
     CG_ASSERT(arena->used <= arena->ceiling && size <= arena->ceiling - arena->used);
-    CG_ASSERT(size <= SIZE_MAX - ALIGNMENT);
-    size_t rounded = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    struct cg_arena_block *block = arena->blocks;
-    if (block == NULL || rounded > block->size - block->used)
-        block = add_block(arena, rounded);
-    void *bytes = block->bytes + block->used;
-    block->used += rounded;
-    arena->used += size;
-    return memset(bytes, 0, size);
+    if (size > arena->left)
+        add_block(arena, size);
+    return cg_arena_raw(arena, size);
 }
 
 struct cg_str cg_arena_copy(struct cg_arena *arena, struct cg_str s)
 {
     CG_ASSERT(s.length < SIZE_MAX);
-    char *copy = cg_arena_alloc(arena, s.length + 1);
+    char *copy = cg_arena_raw(arena, s.length + 1);
     if (s.length > 0)
         memcpy(copy, s.bytes, s.length);
+    copy[s.length] = '\0';
     return cg_str_of(copy, s.length);
 }
 

@@ -7,6 +7,8 @@
 /* Grows when the spelling changes: stored answers of the old one must not be found any more. */
 static const struct cg_str format = {"cachegate 2", 11};
 
+enum { FEW_PARAMS = 12 };
+
 struct cg_str cg_canonical_host(struct cg_str authority, struct cg_str scheme,
                                 struct cg_arena *arena)
 {
@@ -16,7 +18,7 @@ struct cg_str cg_canonical_host(struct cg_str authority, struct cg_str scheme,
         host = cg_str_sub(host, 0, host.length - port.length);
     else if (cg_str_ends_with(host, CG_STR(":")))
         host = cg_str_sub(host, 0, host.length - 1);
-    char *lower = cg_arena_alloc(arena, host.length);
+    char *lower = cg_arena_raw(arena, host.length);
     for (size_t i = 0; i < host.length; i++)
         lower[i] = cg_lower(host.bytes[i]);
     return cg_str_of(lower, host.length);
@@ -26,21 +28,16 @@ struct cg_str cg_canonical_host(struct cg_str authority, struct cg_str scheme,
  * The escapes were checked by cg_path_parse. */
 static void add_normal(struct cg_spelling *spelling, struct cg_str raw)
 {
-    size_t done = 0;
-    for (size_t i = 0; i + 2 < raw.length; i++) {
-        if (raw.bytes[i] != '%')
-            continue;
-        int byte = cg_hex_digit(raw.bytes[i + 1]) * 16 + cg_hex_digit(raw.bytes[i + 2]);
+    for (size_t at; (at = cg_str_find(raw, '%')) + 2 < raw.length; raw = cg_str_skip(raw, at + 3)) {
+        int byte = cg_hex_digit(raw.bytes[at + 1]) * 16 + cg_hex_digit(raw.bytes[at + 2]);
         char c = (char)(unsigned char)byte;
-        cg_spelling_add(spelling, cg_str_sub(raw, done, i - done));
+        cg_spelling_add(spelling, cg_str_sub(raw, 0, at));
         if (cg_is_unreserved(c))
             cg_spelling_add_char(spelling, c);
         else
             cg_spelling_add_encoded(spelling, cg_str_of(&c, 1));
-        i += 2;
-        done = i + 1;
     }
-    cg_spelling_add(spelling, cg_str_skip(raw, done));
+    cg_spelling_add(spelling, raw);
 }
 
 /* ---- query ---- */
@@ -52,6 +49,22 @@ static int compare_params(const void *a, const void *b)
     const struct cg_query_param *y = *(const struct cg_query_param *const *)b;
     int order = cg_str_cmp(x->name, y->name);
     return order != 0 ? order : (x > y) - (x < y);
+}
+
+/* By insertion where there are few, as nearly always: qsort would take longer to begin. */
+static void sort_params(struct cg_query_param **params, size_t count)
+{
+    if (count > FEW_PARAMS) {
+        qsort(params, count, sizeof *params, compare_params);
+        return;
+    }
+    for (size_t i = 1; i < count; i++) {
+        struct cg_query_param *param = params[i];
+        size_t at = i;
+        for (; at > 0 && cg_str_cmp(params[at - 1]->name, param->name) > 0; at--)
+            params[at] = params[at - 1];
+        params[at] = param;
+    }
 }
 
 static bool keeps_param(const struct cg_route *route, struct cg_str name)
@@ -79,13 +92,13 @@ static void select_params(struct cg_plan_build *build)
     if (sent.count == 0)
         return;
     struct cg_query_param **order =
-        CG_ARENA_ARRAY(build->arena, struct cg_query_param *, sent.count);
+        CG_ARENA_RAW_ARRAY(build->arena, struct cg_query_param *, sent.count);
     for (size_t i = 0; i < sent.count; i++)
         if (keeps_param(route, sent.params[i].name))
             order[kept.count++] = &sent.params[i];
-    if (route->query_sorted && kept.count > 1)
-        qsort(order, kept.count, sizeof *order, compare_params);
-    kept.params = CG_ARENA_ARRAY(build->arena, struct cg_query_param, kept.count);
+    if (route->query_sorted)
+        sort_params(order, kept.count);
+    kept.params = CG_ARENA_RAW_ARRAY(build->arena, struct cg_query_param, kept.count);
     for (size_t i = 0; i < kept.count; i++)
         kept.params[i] = *order[i];
     build->plan->query = kept;

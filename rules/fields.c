@@ -5,7 +5,7 @@
 static void grow(struct cg_fields *fields, struct cg_arena *arena)
 {
     size_t capacity = fields->capacity == 0 ? 32 : fields->capacity * 2;
-    struct cg_field *items = CG_ARENA_ARRAY(arena, struct cg_field, capacity);
+    struct cg_field *items = CG_ARENA_RAW_ARRAY(arena, struct cg_field, capacity);
     if (fields->count > 0)
         memcpy(items, fields->items, fields->count * sizeof *items);
     fields->items = items;
@@ -127,15 +127,28 @@ bool cg_fields_has_member(const struct cg_fields *fields, struct cg_str name, st
     return false;
 }
 
+/* By length first: most names have none of these. */
+bool cg_field_is_always_hop_by_hop(struct cg_str name)
+{
+    switch (name.length) {
+    case 2:
+        return cg_str_eq_ci(name, CG_STR("te"));
+    case 7:
+        return cg_str_eq_ci(name, CG_STR("trailer")) || cg_str_eq_ci(name, CG_STR("upgrade"));
+    case 10:
+        return cg_str_eq_ci(name, CG_STR("connection")) || cg_str_eq_ci(name, CG_STR("keep-alive"));
+    case 14:
+        return cg_str_eq_ci(name, CG_STR("http2-settings"));
+    case 16:
+        return cg_str_eq_ci(name, CG_STR("proxy-connection"));
+    case 17:
+        return cg_str_eq_ci(name, CG_STR("transfer-encoding"));
+    }
+    return false;
+}
+
 bool cg_field_is_hop_by_hop(const struct cg_fields *fields, struct cg_str name)
 {
-    static const struct cg_str fixed[] = {
-        {"connection", 10}, {"keep-alive", 10},     {"proxy-connection", 16},
-        {"te", 2},          {"trailer", 7},         {"transfer-encoding", 17},
-        {"upgrade", 7},     {"http2-settings", 14},
-    };
-    for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
-        if (cg_str_eq_ci(fixed[i], name))
-            return true;
-    return cg_fields_has_member(fields, CG_STR("connection"), name);
+    return cg_field_is_always_hop_by_hop(name) ||
+           cg_fields_has_member(fields, CG_STR("connection"), name);
 }

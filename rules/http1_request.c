@@ -49,12 +49,8 @@ unsigned cg_http1_refusal_status(enum cg_http1_refusal refusal)
 /* Visible ASCII without space, and no fragment. */
 static bool is_target_text(struct cg_str target)
 {
-    unsigned bad = 0;
-    for (size_t i = 0; i < target.length; i++) {
-        unsigned char c = (unsigned char)target.bytes[i];
-        bad |= (unsigned)(c <= 0x20) | (c >= 0x7f) | (c == '#');
-    }
-    return bad == 0 && target.length > 0;
+    const unsigned bad = CG_BYTE_CONTROL | CG_BYTE_BLANK | CG_BYTE_HIGH | CG_BYTE_FRAGMENT;
+    return target.length > 0 && (cg_str_classes(target) & bad) == 0;
 }
 
 bool cg_target_valid(struct cg_str target)
@@ -285,10 +281,7 @@ enum cg_http1_refusal cg_http1_request_check(struct cg_str head,
 
 static bool is_lower_token(struct cg_str name)
 {
-    for (size_t i = 0; i < name.length; i++)
-        if (name.bytes[i] >= 'A' && name.bytes[i] <= 'Z')
-            return false;
-    return cg_is_token(name);
+    return name.length > 0 && (cg_str_classes(name) & (CG_BYTE_OTHER | CG_BYTE_UPPER)) == 0;
 }
 
 /* RFC 9113 8.2.2. */

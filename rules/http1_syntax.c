@@ -58,13 +58,7 @@ bool cg_http1_field_split(struct cg_str line, struct cg_str *ret_name, struct cg
     return true;
 }
 
-/* Without early exits, for the compiler to do many bytes at once. */
 bool cg_field_value_valid(struct cg_str value)
 {
-    unsigned bad = 0;
-    for (size_t i = 0; i < value.length; i++) {
-        unsigned char c = (unsigned char)value.bytes[i];
-        bad |= (unsigned)((c < 0x20) & (c != '\t')) | (c == 0x7f);
-    }
-    return bad == 0;
+    return (cg_str_classes(value) & CG_BYTE_CONTROL) == 0;
 }

@@ -183,10 +183,14 @@ static bool is_identity_source(const struct cg_identity_rules *rules, enum cg_id
 
 static bool looks_like_credential(const struct cg_identity_rules *rules, struct cg_str name)
 {
+    const uint32_t *letters = rules->credential_letters;
     uint32_t missing = ~cg_name_letters(name);
-    for (size_t i = 0; i < rules->credential_names.count; i++)
-        if ((rules->credential_letters[i] & missing) == 0 &&
-            cg_str_glob(rules->credential_names.items[i], name))
+    size_t count = rules->credential_names.count;
+    unsigned fits = 0;
+    for (size_t i = 0; i < count; i++) /* without an early exit: many at once */
+        fits |= (letters[i] & missing) == 0;
+    for (size_t i = 0; fits != 0 && i < count; i++)
+        if ((letters[i] & missing) == 0 && cg_str_glob(rules->credential_names.items[i], name))
             return cg_identity_is_credential(rules, name); /* knows the exemptions */
     return false;
 }
@@ -293,8 +297,8 @@ struct cg_str cg_uncovered_credential(struct cg_plan_build *build)
             continue;
         /* CGI and its heirs read `X_User` and `X-User` as one variable: a name that can be merged
          * with another says what the key does not. */
-        if (!looks_like_credential(rules, name) && is_plain_name(name) &&
-            !merges_with_keyed(build, name))
+        if (!merges_with_keyed(build, name) && is_plain_name(name) &&
+            !looks_like_credential(rules, name))
             continue;
         enum coverage coverage = cover_field(build, name);
         if (coverage == COVERED_IDENTITY || coverage == UNCOVERED)

@@ -20,23 +20,31 @@ static int decode_escape(struct cg_str s, size_t at)
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
+/* Of which nothing is to be decoded or refused, as in most targets. */
+static bool is_plain(struct cg_str text)
+{
+    const unsigned special =
+        CG_BYTE_CONTROL | CG_BYTE_BLANK | CG_BYTE_HIGH | CG_BYTE_FRAGMENT | CG_BYTE_ESCAPING;
+    return (cg_str_classes(text) & special) == 0;
+}
+
 /* What needs no decoding is not copied. False: a broken escape, a NUL, or a byte that no target
  * holds in plain (it would be written to the upstream's connection as it is). */
 static bool decode(struct cg_str raw, bool plus_is_space, struct cg_arena *arena,
                    struct cg_str *ret_text)
 {
-    bool plain = true;
+    bool same = true;
     for (size_t i = 0; i < raw.length; i++) {
         unsigned char byte = (unsigned char)raw.bytes[i];
         if (byte <= ' ' || byte == 0x7f || byte == '#')
             return false;
         if (byte == '%' || (byte == '+' && plus_is_space))
-            plain = false;
+            same = false;
     }
     *ret_text = raw;
-    if (plain)
+    if (same)
         return true;
-    char *text = cg_arena_alloc(arena, raw.length);
+    char *text = cg_arena_raw(arena, raw.length);
     size_t length = 0;
     for (size_t i = 0; i < raw.length; i++) {
         char c = raw.bytes[i];
@@ -75,6 +83,8 @@ static bool has_overlong(struct cg_str text)
 static bool has_dot_segment(struct cg_str segment)
 {
     struct cg_str rest = segment, piece;
+    if (cg_str_find(segment, '.') == segment.length)
+        return false;
     while (cg_str_split(&rest, '/', &piece)) {
         struct cg_str name = cg_str_sub(piece, 0, cg_str_find(piece, ';'));
         if (cg_str_eq(name, CG_STR(".")) || cg_str_eq(name, CG_STR("..")))
@@ -83,21 +93,27 @@ static bool has_dot_segment(struct cg_str segment)
     return false;
 }
 
-static size_t count_byte(struct cg_str s, char byte)
+/* At most `max`, with a small counter, for the compiler to do many bytes at once. */
+static size_t count_byte(struct cg_str s, char byte, size_t max)
 {
     size_t count = 0;
-    for (size_t i = 0; i < s.length; i++)
-        count += s.bytes[i] == byte;
-    return count;
+    while (s.length > 0 && count < max) {
+        struct cg_str part = cg_str_sub(s, 0, UINT8_MAX);
+        uint8_t found = 0;
+        for (size_t i = 0; i < part.length; i++)
+            found = (uint8_t)(found + (part.bytes[i] == byte));
+        count += found;
+        s = cg_str_skip(s, part.length);
+    }
+    return count < max ? count : max;
 }
 
 static enum cg_path_error parse_segments(struct cg_str path, struct cg_arena *arena,
                                          struct cg_path *ret_path)
 {
-    size_t room = count_byte(path, '/');
-    if (room > CG_PATH_SEGMENTS_MAX)
-        room = CG_PATH_SEGMENTS_MAX;
-    ret_path->segments = CG_ARENA_ARRAY(arena, struct cg_str, room);
+    size_t room = count_byte(path, '/', CG_PATH_SEGMENTS_MAX);
+    bool plain = is_plain(path);
+    ret_path->segments = CG_ARENA_RAW_ARRAY(arena, struct cg_str, room);
     ret_path->count = 0;
     if (cg_str_empty(path) || path.bytes[0] != '/')
         return CG_PATH_BAD_ENCODING;
@@ -105,8 +121,9 @@ static enum cg_path_error parse_segments(struct cg_str path, struct cg_arena *ar
     while (cg_str_split(&rest, '/', &raw)) {
         if (cg_str_empty(raw))
             continue;
-        if (!decode(raw, false, arena, &segment) || cg_str_find(segment, '\\') < segment.length ||
-            has_overlong(segment))
+        segment = raw;
+        if (!plain && (!decode(raw, false, arena, &segment) ||
+                       cg_str_find(segment, '\\') < segment.length || has_overlong(segment)))
             return CG_PATH_BAD_ENCODING;
         if (has_dot_segment(segment))
             return CG_PATH_DOT_SEGMENT;
@@ -120,13 +137,12 @@ static enum cg_path_error parse_segments(struct cg_str path, struct cg_arena *ar
 enum cg_path_error cg_query_parse(struct cg_str query, struct cg_arena *arena,
                                   struct cg_query *ret_query)
 {
-    size_t room = count_byte(query, '&') + 1;
-    if (room > CG_QUERY_PARAMS_MAX)
-        room = CG_QUERY_PARAMS_MAX;
     *ret_query = (struct cg_query){0};
     if (cg_str_empty(query))
         return CG_PATH_OK;
-    ret_query->params = CG_ARENA_ARRAY(arena, struct cg_query_param, room);
+    size_t room = count_byte(query, '&', CG_QUERY_PARAMS_MAX - 1) + 1;
+    bool plain = is_plain(query);
+    ret_query->params = CG_ARENA_RAW_ARRAY(arena, struct cg_query_param, room);
     struct cg_str rest = query, piece;
     while (cg_str_split(&rest, '&', &piece)) {
         if (cg_str_empty(piece))
@@ -137,8 +153,10 @@ enum cg_path_error cg_query_parse(struct cg_str query, struct cg_arena *arena,
             .raw_value = cg_str_skip(piece, equals + 1),
             .has_value = equals < piece.length,
         };
-        if (!decode(param.raw_name, true, arena, &param.name) ||
-            !decode(param.raw_value, true, arena, &param.value))
+        param.name = param.raw_name;
+        param.value = param.raw_value;
+        if (!plain && (!decode(param.raw_name, true, arena, &param.name) ||
+                       !decode(param.raw_value, true, arena, &param.value)))
             return CG_PATH_BAD_ENCODING;
         if (ret_query->count == room)
             return CG_PATH_TOO_COMPLEX;

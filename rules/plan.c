@@ -57,10 +57,10 @@ static bool read_target(struct cg_plan_build *build, bool *ret_query_known)
         refuse(plan, 405, "TRACE is not allowed");
         return false;
     }
-    if (cg_str_eq(method, CG_STR("OPTIONS")) && cg_str_eq(build->facts->target, CG_STR("*")))
+    if (cg_str_eq(method, CG_STR("OPTIONS")) && cg_str_eq(build->target, CG_STR("*")))
         return true; /* of the server as a whole (RFC 9110 9.3.7): an empty path */
     struct cg_query none;
-    cg_target_split(build->facts->target, &path, &query, &has_query);
+    cg_target_split(build->target, &path, &query, &has_query);
     enum cg_path_error error = cg_path_parse(path, build->arena, &plan->path, &none);
     if (error == CG_PATH_OK)
         error = cg_query_parse(query, build->arena, &plan->query);
@@ -136,40 +136,56 @@ static void plan_lookup(struct cg_plan_build *build, struct cg_str ambiguous_sou
     }
     plan->instance_count = 0;
     plan->query = sent;
-    plan->target = build->facts->target;
+    plan->target = build->target;
     decide(plan, CG_PLAN_PASS, CG_REASON_TOO_COMPLEX, CG_STR("purge patterns"));
 }
 
+static void make(struct cg_plan_build *build)
+{
+    const struct cg_request_facts *facts = build->facts;
+    struct cg_plan *plan = build->plan;
+    bool query_known;
+    if (!read_target(build, &query_known))
+        return;
+    plan->route = cg_ruleset_route(build->ruleset, facts->method, facts->authority, &plan->path,
+                                   plan->captures);
+    if (plan->route != NULL)
+        plan->upstream = plan->route->upstream;
+    bool cookies_known = cg_cookies_parse(facts->fields, build->arena, &build->cookies);
+    struct cg_str ambiguous_source = cg_identity_make(build);
+    if (!cookies_known) { /* an identity cookie may be among those not seen */
+        plan->identity.present = false;
+        plan->identity.user = (struct cg_str){NULL, 0};
+    }
+    if (plan_write(build) || plan_pass(build))
+        return;
+    if (!query_known || !cookies_known)
+        decide(plan, CG_PLAN_PASS, CG_REASON_TOO_COMPLEX,
+               cg_str_from(query_known ? "cookies" : "query parameters"));
+    else
+        plan_lookup(build, ambiguous_source);
+}
+
+static struct cg_str own(struct cg_arena *arena, struct cg_str s)
+{
+    return cg_str_empty(s) ? s : cg_arena_copy(arena, s);
+}
+
+/* Nothing in the plan points into the request: path, query and captures are cut from a copy of the
+ * target, keys and canonical request are spelled anew, and what is left is copied at the end. */
 void cg_plan_make(const struct cg_ruleset *ruleset, const struct cg_request_facts *facts,
                   bool explain, struct cg_arena *arena, struct cg_plan *ret_plan)
 {
-    struct cg_plan_build build = {ruleset, facts, arena, NULL, ret_plan, {0}};
-    bool query_known;
+    struct cg_plan_build build = {ruleset, facts, arena, NULL, ret_plan, {NULL, 0}, {0}};
     memset(ret_plan, 0, offsetof(struct cg_plan, instances));
-    ret_plan->target = facts->target;
+    ret_plan->target = build.target = cg_arena_copy(arena, facts->target);
     ret_plan->identity_rules = &ruleset->identity;
     ret_plan->head = cg_str_eq(facts->method, CG_STR("HEAD"));
     ret_plan->has_range = cg_fields_find(facts->fields, CG_STR("range")) != NULL;
     if (explain)
         ret_plan->instance_names = build.names =
             CG_ARENA_ARRAY(arena, struct cg_str, CG_INSTANCES_MAX);
-    if (!read_target(&build, &query_known))
-        return;
-    ret_plan->route = cg_ruleset_route(ruleset, facts->method, facts->authority, &ret_plan->path,
-                                       ret_plan->captures);
-    if (ret_plan->route != NULL)
-        ret_plan->upstream = ret_plan->route->upstream;
-    bool cookies_known = cg_cookies_parse(facts->fields, arena, &build.cookies);
-    struct cg_str ambiguous_source = cg_identity_make(&build);
-    if (!cookies_known) { /* an identity cookie may be among those not seen */
-        ret_plan->identity.present = false;
-        ret_plan->identity.user = (struct cg_str){NULL, 0};
-    }
-    if (plan_write(&build) || plan_pass(&build))
-        return;
-    if (!query_known || !cookies_known)
-        decide(ret_plan, CG_PLAN_PASS, CG_REASON_TOO_COMPLEX,
-               cg_str_from(query_known ? "cookies" : "query parameters"));
-    else
-        plan_lookup(&build, ambiguous_source);
+    make(&build);
+    ret_plan->detail = own(arena, ret_plan->detail);
+    ret_plan->identity.user = own(arena, ret_plan->identity.user);
 }

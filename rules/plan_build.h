@@ -28,6 +28,7 @@ struct cg_plan_build {
     struct cg_arena *arena;
     struct cg_str *names; /* of the instances; NULL: nobody asks to have them explained */
     struct cg_plan *plan;
+    struct cg_str target; /* as sent, in the arena */
     struct cg_cookies cookies;
 };
 

@@ -150,7 +150,7 @@ void cg_purge_before(const struct cg_ruleset *ruleset, const struct cg_plan *pla
 
 void cg_purge_after(const struct cg_ruleset *ruleset, const struct cg_plan *plan,
                     const struct cg_request_facts *facts, const struct cg_write_answer *answer,
-                    const struct cg_purge_limits *limits, struct cg_arena *arena,
+                    const struct cg_purge_limits *limits, bool explain, struct cg_arena *arena,
                     struct cg_purge_set *ret_set)
 {
     struct cg_purge_build build = {
@@ -160,7 +160,7 @@ void cg_purge_after(const struct cg_ruleset *ruleset, const struct cg_plan *plan
         .answer = answer,
         .limits = limits,
         .arena = arena,
-        .named = true,
+        .named = explain,
         .open_too = true,
         .set = ret_set,
     };
@@ -175,10 +175,11 @@ void cg_purge_after(const struct cg_ruleset *ruleset, const struct cg_plan *plan
 }
 
 void cg_purge_on_refusal(const struct cg_ruleset *ruleset, const struct cg_plan *plan,
-                         unsigned status, struct cg_arena *arena, struct cg_purge_set *ret_set)
+                         unsigned status, bool explain, struct cg_arena *arena,
+                         struct cg_purge_set *ret_set)
 {
     struct cg_purge_build build = {
-        .ruleset = ruleset, .plan = plan, .arena = arena, .named = true, .set = ret_set};
+        .ruleset = ruleset, .plan = plan, .arena = arena, .named = explain, .set = ret_set};
     *ret_set =
         (struct cg_purge_set){.cause = status == 401 ? CG_PURGE_REFUSED_401 : CG_PURGE_REFUSED_403};
     if (plan->kind == CG_PLAN_REFUSE)

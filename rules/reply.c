@@ -1,5 +1,3 @@
-#include "cachegate/assert.h"
-#include "cachegate/buf.h"
 #include "cachegate/cache_control.h"
 #include "cachegate/groups.h"
 #include "cachegate/httpdate.h"
@@ -8,7 +6,7 @@
 #include "rules/spelling.h"
 
 /* The detail comes from rules and from field names of the request: bounded, it stays one. */
-enum { DETAIL_BYTES_MAX = 256, STATUS_LINE_BYTES_MAX = 8 * DETAIL_BYTES_MAX };
+enum { DETAIL_BYTES_MAX = 256, STATUS_LINE_BYTES = 96 /* of most lines, beside our name */ };
 
 static bool is_one_of(struct cg_str name, const struct cg_str *names, size_t count)
 {
@@ -99,72 +97,77 @@ static bool is_sf_token(struct cg_str s)
 }
 
 /* sf-string holds printable ASCII only; what it cannot hold is shown as `?`. */
-static void add_sf_string(struct cg_buf *line, struct cg_str s)
+static void add_sf_string(struct cg_spelling *line, struct cg_str s)
 {
-    cg_buf_add_char(line, '"');
+    cg_spelling_add_char(line, '"');
     for (size_t i = 0; i < s.length; i++) {
         char c = s.bytes[i];
         if ((unsigned char)c < 0x20 || (unsigned char)c >= 0x7f)
             c = '?';
         if (c == '"' || c == '\\')
-            cg_buf_add_char(line, '\\');
-        cg_buf_add_char(line, c);
+            cg_spelling_add_char(line, '\\');
+        cg_spelling_add_char(line, c);
     }
-    cg_buf_add_char(line, '"');
+    cg_spelling_add_char(line, '"');
 }
 
-static void add_token_or_string(struct cg_buf *line, struct cg_str s)
+static void add_token_or_string(struct cg_spelling *line, struct cg_str s)
 {
     if (is_sf_token(s))
-        cg_buf_add_str(line, s);
+        cg_spelling_add(line, s);
     else
         add_sf_string(line, s);
 }
 
-static void add_detail(struct cg_buf *line, const struct cg_reply_facts *facts)
+static void add_detail(struct cg_spelling *line, const struct cg_reply_facts *facts)
 {
     bool answer_refused = !facts->hit && facts->not_stored != CG_REASON_STORED &&
                           facts->not_stored != CG_REASON_NOT_STORABLE;
-    cg_buf_add_text(line, "; detail=");
+    cg_spelling_add(line, CG_STR("; detail="));
     if (answer_refused || cg_str_empty(facts->detail)) {
         add_token_or_string(
             line, cg_str_from(cg_reason_word(answer_refused ? facts->not_stored : facts->reason)));
         return;
     }
-    struct cg_buf text;
-    cg_buf_init(&text, 2 * DETAIL_BYTES_MAX);
-    cg_buf_add_text(&text, cg_reason_word(facts->reason));
-    cg_buf_add_text(&text, ": ");
-    cg_buf_add_str(&text, cg_str_sub(facts->detail, 0, DETAIL_BYTES_MAX));
-    add_sf_string(line, cg_buf_str(&text));
-    cg_buf_fini(&text);
+    struct cg_spelling text;
+    cg_spelling_init(&text, line->arena, DETAIL_BYTES_MAX);
+    cg_spelling_add(&text, cg_str_from(cg_reason_word(facts->reason)));
+    cg_spelling_add(&text, CG_STR(": "));
+    cg_spelling_add(&text, cg_str_sub(facts->detail, 0, DETAIL_BYTES_MAX));
+    add_sf_string(line, cg_spelling_str(&text));
 }
 
-static void add_ttl(struct cg_buf *line, int64_t ttl_s)
+static void add_ttl(struct cg_spelling *line, int64_t ttl_s)
 {
-    cg_buf_add_text(line, ttl_s < 0 ? "; ttl=-" : "; ttl=");
-    cg_buf_add_decimal(line, ttl_s < 0 ? -(uint64_t)ttl_s : (uint64_t)ttl_s);
+    char digits[CG_DECIMAL_MAX];
+    cg_spelling_add(line, ttl_s < 0 ? CG_STR("; ttl=-") : CG_STR("; ttl="));
+    cg_spelling_add(line, cg_str_from_u64(ttl_s < 0 ? -(uint64_t)ttl_s : (uint64_t)ttl_s, digits));
 }
 
-static void add_cache_status(struct cg_buf *line, const struct cg_reply_facts *facts)
+static void add_cache_status(struct cg_spelling *line, const struct cg_reply_facts *facts)
 {
+    char digits[CG_DECIMAL_MAX];
     struct cg_str forward = cg_str_from(cg_reason_fwd(facts->reason));
     add_token_or_string(line, cg_str_sub(facts->via, 0, DETAIL_BYTES_MAX));
     /* `hit` and `fwd` exclude each other (RFC 9211 2.1): stale-if-error did go forward. */
     if (facts->hit && cg_str_empty(forward))
-        cg_buf_add_text(line, "; hit");
-    if (!cg_str_empty(forward))
-        cg_buf_printf(line, "; fwd=%.*s", CG_STR_ARG(forward));
-    if (!cg_str_empty(forward) && facts->forward_status != 0)
-        cg_buf_printf(line, "; fwd-status=%u", facts->forward_status);
+        cg_spelling_add(line, CG_STR("; hit"));
+    if (!cg_str_empty(forward)) {
+        cg_spelling_add(line, CG_STR("; fwd="));
+        cg_spelling_add(line, forward);
+    }
+    if (!cg_str_empty(forward) && facts->forward_status != 0) {
+        cg_spelling_add(line, CG_STR("; fwd-status="));
+        cg_spelling_add(line, cg_str_from_u64(facts->forward_status, digits));
+    }
     if (facts->hit || facts->has_ttl)
         add_ttl(line, facts->ttl_s);
     if (!facts->hit && (facts->not_stored == CG_REASON_STORED || facts->stored_expired))
-        cg_buf_add_text(line, "; stored");
+        cg_spelling_add(line, CG_STR("; stored"));
     if (facts->collapsed)
-        cg_buf_add_text(line, "; collapsed");
+        cg_spelling_add(line, CG_STR("; collapsed"));
     if (!cg_str_empty(facts->key)) {
-        cg_buf_add_text(line, "; key=");
+        cg_spelling_add(line, CG_STR("; key="));
         add_sf_string(line, cg_str_sub(facts->key, 0, DETAIL_BYTES_MAX));
     }
     add_detail(line, facts);
@@ -172,13 +175,10 @@ static void add_cache_status(struct cg_buf *line, const struct cg_reply_facts *f
 
 static struct cg_str print_cache_status(const struct cg_reply_facts *facts, struct cg_arena *arena)
 {
-    struct cg_buf line;
-    cg_buf_init(&line, STATUS_LINE_BYTES_MAX);
+    struct cg_spelling line;
+    cg_spelling_init(&line, arena, facts->via.length + STATUS_LINE_BYTES);
     add_cache_status(&line, facts);
-    CG_ASSERT(!line.overflowed);
-    struct cg_str text = cg_arena_copy(arena, cg_buf_str(&line));
-    cg_buf_fini(&line);
-    return text;
+    return cg_spelling_str(&line);
 }
 
 /* RFC 9110 6.6.1: whoever passes on an answer without Date says when it arrived. */
@@ -210,11 +210,13 @@ static struct cg_str print_via(const struct cg_reply_facts *facts, struct cg_are
 bool cg_reply_fields(const struct cg_fields *fields, const struct cg_reply_facts *facts,
                      struct cg_arena *arena, struct cg_fields *ret_fields)
 {
+    bool connected = cg_fields_find(fields, CG_STR("connection")) != NULL;
     *ret_fields = (struct cg_fields){0};
     for (size_t i = 0; i < fields->count; i++) {
         const struct cg_field *field = &fields->items[i];
         if (is_framing(field->name) || is_note(field->name) ||
-            cg_field_is_hop_by_hop(fields, field->name))
+            cg_field_is_always_hop_by_hop(field->name) ||
+            (connected && cg_field_is_hop_by_hop(fields, field->name)))
             continue;
         if (facts->removes_groups && names_groups(field->name))
             continue;

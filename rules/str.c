@@ -1,10 +1,5 @@
 #include "cachegate/str.h"
 
-bool cg_str_eq(struct cg_str a, struct cg_str b)
-{
-    return a.length == b.length && (a.length == 0 || memcmp(a.bytes, b.bytes, a.length) == 0);
-}
-
 bool cg_str_eq_ci(struct cg_str a, struct cg_str b)
 {
     if (a.length != b.length)
@@ -48,31 +43,6 @@ struct cg_str cg_str_trim(struct cg_str s)
     while (s.length > 0 && is_white_space(s.bytes[s.length - 1]))
         s.length--;
     return s;
-}
-
-struct cg_str cg_str_skip(struct cg_str s, size_t from)
-{
-    if (from == 0)
-        return s; /* NULL + 0 is not defined in C17 */
-    if (from > s.length)
-        from = s.length;
-    return s.bytes == NULL ? s : cg_str_of(s.bytes + from, s.length - from);
-}
-
-struct cg_str cg_str_sub(struct cg_str s, size_t from, size_t length)
-{
-    s = cg_str_skip(s, from);
-    if (length < s.length)
-        s.length = length;
-    return s;
-}
-
-size_t cg_str_find(struct cg_str s, char byte)
-{
-    if (s.length == 0)
-        return 0;
-    const char *found = memchr(s.bytes, byte, s.length);
-    return found == NULL ? s.length : (size_t)(found - s.bytes);
 }
 
 bool cg_str_split(struct cg_str *rest, char separator, struct cg_str *ret_part)
@@ -120,22 +90,22 @@ int cg_hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* One bit for each byte of ASCII: letters, digits and !#$%&'*+-.^_`|~ */
-static const uint64_t tchars[2] = {0x3ff6cfa00000000, 0x57ffffffc7fffffe};
+/* tchar, a bit for each byte of ASCII: letters, digits and !#$%&'*+-.^_`|~ */
+#define TCHARS_LOW  0x3ff6cfa00000000u
+#define TCHARS_HIGH 0x57ffffffc7fffffeu
+#define IS_TCHAR(c) ((c) < 0x80 && (((c) < 64 ? TCHARS_LOW : TCHARS_HIGH) >> ((c)&63) & 1) != 0)
+#define CLASSES(c)                                                                                 \
+    (((c) < 0x20 && (c) != '\t') || (c) == 0x7f ? CG_BYTE_CONTROL : 0) |                           \
+        ((c) == ' ' || (c) == '\t' ? CG_BYTE_BLANK : 0) | ((c) >= 0x80 ? CG_BYTE_HIGH : 0) |       \
+        ((c) >= 'A' && (c) <= 'Z' ? CG_BYTE_UPPER : 0) | (IS_TCHAR(c) ? 0 : CG_BYTE_OTHER) |       \
+        ((c) == '%' || (c) == '+' || (c) == '\\' ? CG_BYTE_ESCAPING : 0) |                         \
+        ((c) == '#' ? CG_BYTE_FRAGMENT : 0) | ((c) == ':' ? CG_BYTE_COLON : 0)
+#define FOUR(c)       CLASSES(c), CLASSES((c) + 1), CLASSES((c) + 2), CLASSES((c) + 3)
+#define SIXTEEN(c)    FOUR(c), FOUR((c) + 4), FOUR((c) + 8), FOUR((c) + 12)
+#define SIXTY_FOUR(c) SIXTEEN(c), SIXTEEN((c) + 16), SIXTEEN((c) + 32), SIXTEEN((c) + 48)
 
-bool cg_is_tchar(char c)
-{
-    unsigned char byte = (unsigned char)c;
-    return byte < 0x80 && (tchars[byte >> 6] >> (byte & 63) & 1) != 0;
-}
-
-bool cg_is_token(struct cg_str s)
-{
-    for (size_t i = 0; i < s.length; i++)
-        if (!cg_is_tchar(s.bytes[i]))
-            return false;
-    return s.length > 0;
-}
+const uint8_t cg_byte_classes[256] = {SIXTY_FOUR(0), SIXTY_FOUR(64), SIXTY_FOUR(128),
+                                      SIXTY_FOUR(192)};
 
 /* Only the last `*` is ever retried: an earlier one can gain nothing by taking more. */
 bool cg_str_glob(struct cg_str pattern, struct cg_str s)

@@ -11,6 +11,7 @@
 
 #include <h2o/http1.h>
 #include <h2o/http2.h>
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -157,9 +158,20 @@ static uint32_t tick_ms_of(const struct cg_limits *limits)
 
 /* ---- opening and closing ---- */
 
+/* Drawn ahead, since OpenSSL takes as long for a few bytes as for a kilobyte; each is given once
+ * and wiped here. */
 static void draw_random(void *bytes, size_t length)
 {
-    CG_ASSERT(RAND_bytes(bytes, (int)length) == 1);
+    static _Thread_local unsigned char pool[1024];
+    static _Thread_local size_t left;
+    CG_ASSERT(length <= sizeof(pool));
+    if (length > left) {
+        CG_ASSERT(RAND_bytes(pool, (int)sizeof(pool)) == 1);
+        left = sizeof(pool);
+    }
+    left -= length;
+    memcpy(bytes, pool + left, length);
+    OPENSSL_cleanse(pool + left, length);
 }
 
 static enum cg_unpurgeable unpurgeable_of(const char *word)

@@ -128,10 +128,10 @@ static bool renew(struct cg_flight *flight, struct cg_entry *entry, uint64_t *re
 void cg_flight_learn_from_head(struct cg_flight *flight)
 {
     const struct cg_request *founder = flight->founder;
-    struct cg_entry entry = founder->entry;
-    uint64_t after_ms = 0;
     if (!founder->plan.head || founder->reason != CG_REASON_HEAD_MISS || !founder->verdict.alive)
         return;
+    struct cg_entry entry = founder->entry; /* large: not for every answer */
+    uint64_t after_ms = 0;
     entry.epoch = founder->view.epoch;
     switch (
         cg_head_effect_of(&founder->verdict, &founder->entry, flight->status, &flight->fields)) {

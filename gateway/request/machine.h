@@ -154,6 +154,7 @@ struct cg_request {
     struct cg_str variant;      /* what was looked up under */
     struct cg_key variant_key;
     struct cg_verdict verdict;
+    int64_t judged_at_ms; /* when the verdict was given */
     enum cg_reason reason;
     bool speaks_to_caches;             /* has conditions, a range, or wishes */
     struct cg_wishes wishes;           /* … as far as the route honours them */
@@ -298,12 +299,8 @@ struct cg_flights {
     struct cg_flight *buckets[CG_FLIGHT_BUCKETS];
 };
 
-/* A request and what it needs first, in one block of memory that is used again. */
-enum { CG_REQUEST_MEMORY_BYTES = 4096, CG_FLIGHT_MEMORY_BYTES = 2048 };
-struct cg_request_block {
-    struct cg_request request;                                  /* first */
-    _Alignas(16) unsigned char memory[CG_REQUEST_MEMORY_BYTES]; /* of its arena */
-};
+/* A flight and what it needs first, in one block of memory that is used again. */
+enum { CG_FLIGHT_MEMORY_BYTES = 2048 };
 
 struct cg_flight_block {
     struct cg_flight flight;                                   /* first */
@@ -323,9 +320,7 @@ void cg_request_answered(struct cg_request *request);
 struct cg_request *cg_request_of(void *owner);
 /* Whose entries of this plan are: the identity's digest, or NULL where everyone shares them. */
 const uint8_t *cg_request_owner(const struct cg_request *request);
-/* Copies the facts into the arena, so that they outlive the client; before they are planned. */
-void cg_request_keep_facts(struct cg_request *request);
-/* The same later on: plans again, so that the plan outlives the client too. Idempotent. */
+/* Copies the facts into the arena, so that they outlive the client. Idempotent. */
 void cg_request_keep(struct cg_request *request);
 const char *cg_request_step_name(enum cg_request_step step);
 

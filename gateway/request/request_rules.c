@@ -115,7 +115,7 @@ void cg_request_decide(struct cg_request *request, const struct cg_write_answer 
     for (size_t i = 0; i < count; i++) {
         struct cg_purge_set set;
         cg_purge_after(rules[i], plan_under(request, rules[i]), request->facts, answer, &limits,
-                       &request->arena, &set);
+                       false, &request->arena, &set);
         cg_purge_set_join(&request->after, &set, &request->arena);
     }
 }
@@ -128,7 +128,8 @@ void cg_request_purge_on_refusal(struct cg_request *request, unsigned status,
     *ret_set = (struct cg_purge_set){0};
     for (size_t i = 0; i < count; i++) {
         struct cg_purge_set set;
-        cg_purge_on_refusal(rules[i], plan_under(request, rules[i]), status, &request->arena, &set);
+        cg_purge_on_refusal(rules[i], plan_under(request, rules[i]), status, false, &request->arena,
+                            &set);
         cg_purge_set_join(ret_set, &set, &request->arena);
     }
 }

@@ -16,6 +16,13 @@ static const struct {
 #undef STEP
 };
 
+/* A request and what it needs first, in one block of memory that is used again. */
+enum { MEMORY_BYTES = 4096 };
+struct block {
+    struct cg_request request;                       /* first */
+    _Alignas(16) unsigned char memory[MEMORY_BYTES]; /* of its arena */
+};
+
 const char *cg_request_step_name(enum cg_request_step step)
 {
     return steps[step].name;
@@ -140,7 +147,7 @@ void cg_machine_init(struct cg_machine *machine)
 {
     machine->regime->references++;
     machine->other = NULL;
-    cg_recycler_init(&machine->requests, sizeof(struct cg_request_block), CG_REQUESTS_KEPT_MAX);
+    cg_recycler_init(&machine->requests, sizeof(struct block), CG_REQUESTS_KEPT_MAX);
     cg_recycler_init(&machine->fetches, sizeof(struct cg_flight_block), CG_FLIGHTS_KEPT_MAX);
     machine->flights = calloc(1, sizeof(*machine->flights));
     CG_ASSERT(machine->flights != NULL);
@@ -193,7 +200,7 @@ static void clear(struct cg_request *request)
 void cg_request_start(struct cg_machine *machine, struct cg_client *client,
                       const struct cg_request_facts *facts, struct cg_request **ret_request)
 {
-    struct cg_request_block *block = cg_recycler_take(&machine->requests);
+    struct block *block = cg_recycler_take(&machine->requests);
     struct cg_request *request = &block->request;
     clear(request);
     request->magic = CG_REQUEST_MAGIC;
@@ -250,9 +257,11 @@ const uint8_t *cg_request_owner(const struct cg_request *request)
 
 /* ---- facts that outlive the client ---- */
 
-void cg_request_keep_facts(struct cg_request *request)
+/* The plan borrows nothing from them (plan.h), nor does what was derived since. */
+void cg_request_keep(struct cg_request *request)
 {
-    CG_ASSERT(!request->kept);
+    if (request->kept)
+        return;
     const struct cg_request_facts *from = request->facts;
     struct cg_arena *arena = &request->arena;
     struct cg_fields *fields = CG_ARENA_NEW(arena, struct cg_fields);
@@ -272,13 +281,4 @@ void cg_request_keep_facts(struct cg_request *request)
     request->facts = own;
     request->kept = true;
     request->machine->kept_bytes += own->body.length;
-}
-
-void cg_request_keep(struct cg_request *request)
-{
-    if (request->kept)
-        return;
-    cg_request_keep_facts(request);
-    /* Planning is a pure function, so this is the same plan, now over our own bytes. */
-    cg_plan_make(request->regime->ruleset, request->facts, false, &request->arena, &request->plan);
 }

@@ -53,17 +53,9 @@ static enum cg_step_result begin_read(struct cg_request *request)
     return cg_request_pass(request, is_pass ? request->plan.reason : CG_REASON_CONDITION);
 }
 
-/* Other methods than these are nearly always forwarded, and that outlives the client. */
-static bool may_be_hit(const struct cg_request_facts *facts)
-{
-    return cg_str_eq(facts->method, CG_STR("GET")) || cg_str_eq(facts->method, CG_STR("HEAD"));
-}
-
 enum cg_step_result cg_request_step_receive(struct cg_request *request)
 {
     count(request, CG_METRIC_REQUESTS);
-    if (!may_be_hit(request->facts))
-        cg_request_keep_facts(request);
     cg_plan_make(request->regime->ruleset, request->facts, false, &request->arena, &request->plan);
     request->reason = request->plan.reason;
     memset(request->view.versions, 0,
@@ -223,9 +215,10 @@ enum cg_step_result cg_request_step_looked_up(struct cg_request *request)
     }
     enum cg_reason unreadable = CG_REASON_ABSENT;
     const struct cg_entry *entry = read_entry(request, &unreadable);
+    request->judged_at_ms = cg_now_ms(request->machine->clock);
     request->verdict =
         cg_verdict_of(entry, &request->plan, request->variant, request->view.versions,
-                      request->view.epoch, request->bans, cg_now_ms(request->machine->clock));
+                      request->view.epoch, request->bans, request->judged_at_ms);
     if ((unreadable == CG_REASON_ABSENT || request->first != NULL) &&
         cg_request_look_twice(request)) {
         cg_request_go(request, CG_REQUEST_lookup);
@@ -287,7 +280,7 @@ static bool refreshes_early(const struct cg_request *request)
         strength_percent == 0 || entry->cost_ms == 0)
         return false;
     uint64_t age_ms =
-        cg_current_age_ms(entry->initial_age_ms, entry->stored_at_ms, cg_now_ms(machine->clock));
+        cg_current_age_ms(entry->initial_age_ms, entry->stored_at_ms, request->judged_at_ms);
     uint64_t left_ms = entry->lifetime_ms > age_ms ? entry->lifetime_ms - age_ms : 0;
     if (cg_early_refresh_is_far(left_ms, entry->cost_ms, strength_percent))
         return false;

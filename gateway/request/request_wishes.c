@@ -37,7 +37,6 @@ bool cg_request_asks_origin(struct cg_request *request)
     if (!request->speaks_to_caches ||
         cg_precondition_of(request->facts->fields, &field) != CG_PRECONDITION_ORIGIN)
         return false;
-    cg_request_keep(request); /* which plans again, without a detail */
     request->plan.detail = field;
     return true;
 }

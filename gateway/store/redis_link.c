@@ -228,20 +228,16 @@ static void on_readable(h2o_socket_t *socket, const char *error)
 {
     struct cg_redis_link *link = socket->data;
     unsigned incarnation = link->incarnation;
-    if (error != NULL) {
-        drop(link, "the server closed the connection");
-        return;
-    }
-    if (socket->input->size > 0)
+    enum cg_redis_received received;
+    do {
+        received = cg_redis_socket_receive(socket, link->tls != NULL, error, &link->reader);
+        if (received == CG_REDIS_RECEIVED_END)
+            drop(link, "the server closed the connection");
+        if (received == CG_REDIS_RECEIVED_END || received == CG_REDIS_RECEIVED_NONE)
+            return;
         link->heard_ms = cg_clock_monotonic_ms();
-    while (link->incarnation == incarnation && link->open && socket->input->size > 0) {
-        size_t length = cg_redis_reader_wants(&link->reader);
-        if (length > socket->input->size)
-            length = socket->input->size;
-        cg_redis_reader_feed(&link->reader, socket->input->bytes, length);
-        h2o_buffer_consume(&socket->input, length);
         take_replies(link);
-    }
+    } while (received == CG_REDIS_RECEIVED_MORE && link->incarnation == incarnation && link->open);
 }
 
 /* ---- opening ---- */
@@ -282,7 +278,13 @@ static void on_connect(h2o_socket_t *socket, const char *error)
     }
     (void)setsockopt(h2o_socket_get_fd(socket), IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     if (link->tls == NULL) {
-        on_ready(link);
+        link->socket = cg_redis_socket_take_over(link->context->loop, socket);
+        if (link->socket != NULL) {
+            link->socket->data = link;
+            on_ready(link);
+        } else {
+            drop(link, "the connection cannot be used");
+        }
         return;
     }
     /* SNI holds names only (RFC 6066 3); OpenSSL refuses the empty one, so that none is sent. */
@@ -344,21 +346,12 @@ static void open_link(void *owner)
 
 /* ---- ending ---- */
 
-static void close_socket(struct cg_redis_link *link)
-{
-    if (link->socket == NULL)
-        return;
-    /* Over TLS libh2o would wait until the peer has room for a close_notify. */
-    shutdown(h2o_socket_get_fd(link->socket), SHUT_RDWR);
-    h2o_socket_close(link->socket);
-    link->socket = NULL;
-    ERR_clear_error();
-}
-
 static void take_apart(struct cg_redis_link *link)
 {
     link->lookup = cg_lookup_cancel(link->lookup);
-    close_socket(link);
+    if (link->socket != NULL)
+        cg_redis_socket_close(link->socket);
+    link->socket = NULL;
     SSL_CTX_free(link->tls);
     link->tls = NULL;
     cg_redis_reader_fini(&link->reader);

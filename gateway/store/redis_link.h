@@ -1,13 +1,12 @@
 /*
  * redis_link: one pipelined connection to a Redis server, on one thread.
  *
- * hiredis takes replies apart, libh2o carries the bytes. Commands of one turn
- * of the loop leave in one write; replies come back in order. A command that is not answered in
- * time is answered NULL and stays in the queue as a tombstone that swallows its late reply; those
- * behind it go on. It may still be executed. When nothing at all arrived for two timeouts the
- * connection is given up. A connection that ended is made again after a pause that grows from 50 ms
- * to 2 s, with jitter. What a command means is its owner's business, the greeting (AUTH, …)
- * included.
+ * redis_reader takes replies apart, redis_socket carries the bytes. Commands of one turn of the
+ * loop leave in one write; replies come back in order. A command that is not answered in time is
+ * answered NULL and stays in the queue as a tombstone that swallows its late reply; those behind it
+ * go on. It may still be executed. When nothing at all arrived for two timeouts the connection is
+ * given up. A connection that ended is made again after a pause that grows from 50 ms to 2 s, with
+ * jitter. What a command means is its owner's business, the greeting (AUTH, …) included.
  */
 #ifndef GATEWAY_STORE_REDIS_LINK_H
 #define GATEWAY_STORE_REDIS_LINK_H
@@ -20,6 +19,7 @@
 #include "gateway/request/ports.h"
 #include "gateway/store/redis_peer.h"
 #include "gateway/store/redis_reader.h"
+#include "gateway/store/redis_socket.h"
 #include "gateway/store/redis_words.h"
 
 enum { CG_REDIS_COMMANDS_MAX = 65536 };

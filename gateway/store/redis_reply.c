@@ -1,108 +1,139 @@
 #include "gateway/store/redis_reply.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cachegate/assert.h"
 
-enum { BLOB_BYTES_MIN = 512 };
+/* The first block has room for the versions of a lookup, and is of a size that malloc is quick
+ * with. */
+enum { FIRST_BYTES = 960, MORE_BYTES = 16 << 10, ALIGNMENT = 16 };
 
-struct cg_redis_object {
-    redisReply base; /* first */
-    struct cg_redis_object *next;
+struct object {
+    redisReply base;      /* first */
     struct cg_blob *blob; /* owned reference, for a long string */
-    union {
-        char text[1]; /* of a short one, with its NUL */
-        struct redisReply *elements[1];
-    } more; /* as long as was asked for */
+    struct object *next;  /* another one that had a blob */
 };
 
-/* `more_bytes`: behind the object. */
-static struct cg_redis_object *create(const redisReadTask *task, size_t more_bytes)
+struct block {
+    struct block *next;
+    _Alignas(ALIGNMENT) char bytes[];
+};
+
+struct cg_redis_whole {
+    struct object *strings; /* that had a blob */
+    struct block *blocks;   /* owned: where the first did not suffice */
+    char *free;             /* of the newest block, or of `first` */
+    size_t left;
+    _Alignas(ALIGNMENT) char first[];
+};
+
+struct cg_redis_whole *cg_redis_whole_create(void)
 {
-    struct cg_redis_reply_maker *maker = task->privdata;
-    struct cg_redis_object *object =
-        malloc(offsetof(struct cg_redis_object, more) + more_bytes + sizeof(object->more));
-    CG_ASSERT(object != NULL);
-    object->base = (redisReply){.type = task->type};
-    object->next = NULL;
-    object->blob = NULL;
-    if (task->parent != NULL) {
-        redisReply *array = task->parent->obj;
-        array->element[task->idx] = &object->base;
-        maker->last->next = object;
-    }
-    maker->last = object;
-    return object;
+    struct cg_redis_whole *whole = malloc(sizeof(*whole) + FIRST_BYTES);
+    CG_ASSERT(whole != NULL);
+    whole->strings = NULL;
+    whole->blocks = NULL;
+    whole->free = whole->first;
+    whole->left = FIRST_BYTES;
+    return whole;
 }
 
-static void *create_string(const redisReadTask *task, char *bytes, size_t length)
+struct cg_redis_whole *cg_redis_whole_destroy(struct cg_redis_whole *whole)
 {
-    bool is_long = length >= BLOB_BYTES_MIN;
-    struct cg_redis_object *object = create(task, is_long ? 0 : length);
-    char *text = object->more.text;
-    if (is_long) {
-        object->blob = cg_blob_alloc(length + 1); /* with the NUL, which is none of its bytes */
-        object->blob->length = length;
-        text = object->blob->bytes;
-    }
-    memcpy(text, bytes, length);
-    text[length] = '\0';
-    object->base.str = text;
-    object->base.len = length;
-    return object;
-}
-
-static void *create_array(const redisReadTask *task, int count)
-{
-    size_t bytes = (size_t)count * sizeof(struct redisReply *);
-    struct cg_redis_object *object = create(task, bytes);
-    memset(object->more.elements, 0, bytes);
-    object->base.element = object->more.elements;
-    object->base.elements = (size_t)count;
-    return object;
-}
-
-static void *create_integer(const redisReadTask *task, long long value)
-{
-    struct cg_redis_object *object = create(task, 0);
-    object->base.integer = value;
-    return object;
-}
-
-static void *create_nil(const redisReadTask *task)
-{
-    struct cg_redis_object *object = create(task, 0);
-    object->base.type = REDIS_REPLY_NIL; /* the task was for a string or an array */
-    return object;
-}
-
-static void free_object(void *root)
-{
-    struct cg_redis_object *object = root;
-    while (object != NULL) {
-        struct cg_redis_object *next = object->next;
+    if (whole == NULL)
+        return NULL;
+    for (struct object *object = whole->strings; object != NULL; object = object->next)
         cg_blob_unref(object->blob);
-        free(object);
-        object = next;
+    while (whole->blocks != NULL) {
+        struct block *block = whole->blocks;
+        whole->blocks = block->next;
+        free(block);
     }
+    free(whole);
+    return NULL;
 }
 
-const redisReplyObjectFunctions cg_redis_reply_functions = {
-    create_string, create_array, create_integer, create_nil, free_object};
+static void *take(struct cg_redis_whole *whole, size_t bytes)
+{
+    CG_ASSERT(bytes <= SIZE_MAX / 2);
+    bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    if (bytes > whole->left) {
+        size_t size = bytes > MORE_BYTES ? bytes : MORE_BYTES;
+        struct block *block = malloc(sizeof(*block) + size);
+        CG_ASSERT(block != NULL);
+        block->next = whole->blocks;
+        whole->blocks = block;
+        whole->free = block->bytes;
+        whole->left = size;
+    }
+    void *at = whole->free;
+    whole->free += bytes;
+    whole->left -= bytes;
+    return at;
+}
+
+/* Before what it points to: the reply itself stands first, where cg_redis_reply_free finds it. */
+static struct object *add(struct cg_redis_whole *whole, int type)
+{
+    struct object *object = take(whole, sizeof(*object));
+    object->base = (redisReply){.type = type};
+    object->blob = NULL;
+    return object;
+}
+
+redisReply *cg_redis_whole_add(struct cg_redis_whole *whole, int type)
+{
+    return &add(whole, type)->base;
+}
+
+redisReply *cg_redis_whole_add_text(struct cg_redis_whole *whole, int type, struct cg_str text)
+{
+    struct object *object = add(whole, type);
+    char *copy = take(whole, text.length + 1);
+    if (text.length > 0)
+        memcpy(copy, text.bytes, text.length);
+    copy[text.length] = '\0';
+    object->base.str = copy;
+    object->base.len = text.length;
+    return &object->base;
+}
+
+redisReply *cg_redis_whole_add_blob(struct cg_redis_whole *whole, size_t length)
+{
+    struct object *object = add(whole, REDIS_REPLY_STRING);
+    object->blob = cg_blob_alloc(length + 1); /* with the NUL, which is none of its bytes */
+    object->blob->length = length;
+    object->blob->bytes[length] = '\0';
+    object->base.str = object->blob->bytes;
+    object->base.len = length;
+    object->next = whole->strings;
+    whole->strings = object;
+    return &object->base;
+}
+
+redisReply *cg_redis_whole_add_array(struct cg_redis_whole *whole, size_t count)
+{
+    struct object *object = add(whole, REDIS_REPLY_ARRAY);
+    object->base.elements = count;
+    object->base.element = take(whole, count * sizeof(struct redisReply *));
+    return &object->base;
+}
 
 void cg_redis_reply_free(redisReply *reply)
 {
-    free_object(reply);
+    if (reply != NULL)
+        cg_redis_whole_destroy((void *)((char *)reply - offsetof(struct cg_redis_whole, first)));
 }
 
 struct cg_blob *cg_redis_reply_take(const redisReply *reply)
 {
     union { /* who is told of a reply may not change it, but for this */
         const redisReply *from;
-        struct cg_redis_object *to;
+        struct object *to;
     } pointer = {.from = reply};
-    struct cg_redis_object *object = pointer.to;
+    struct object *object = pointer.to;
     struct cg_blob *blob = object->blob;
     CG_ASSERT(reply->type == REDIS_REPLY_STRING);
     if (blob == NULL)

@@ -17,6 +17,13 @@ enum {
     TLS_RECEIVE_WINDOW_BYTES = 1024 * 1024,
 };
 
+/* What on_readable reserves is kept and used again, by thread; libh2o's own are smaller. */
+static _Thread_local h2o_buffer_prototype_t input_prototype = {
+    .allocator = {.max = 16},
+    ._initial_buf = {.capacity = CG_CONNECTION_READ_BYTES},
+    .mmap_settings = &h2o_socket_buffer_mmap_settings,
+};
+
 static void connect_next(struct cg_connection *connection);
 
 static void on_resolved(void *owner)
@@ -112,6 +119,7 @@ static void on_connect(h2o_socket_t *socket, const char *error)
         return;
     }
     h2o_socket_dont_read(socket, 1); /* on_readable does, in measured pieces */
+    cg_connection_trim(connection);
     connection->events->on_open(connection->owner);
 }
 
@@ -274,5 +282,7 @@ void cg_connection_trim(struct cg_connection *connection)
     h2o_socket_t *socket = connection->socket;
     CG_ASSERT(socket->input->size == 0);
     h2o_buffer_dispose(&socket->input);
-    h2o_buffer_init(&socket->input, &h2o_socket_buffer_prototype);
+    h2o_buffer_init(&socket->input, connection->endpoint->upstream->tls == NULL
+                                        ? &input_prototype
+                                        : &h2o_socket_buffer_prototype);
 }

@@ -134,11 +134,12 @@ void cg_exchange_start(struct cg_pool *pool, const struct cg_origin_request *req
 
     enter(exchange);
     arm(exchange, &exchange->total, settings_of(exchange)->total_timeout_ms);
-    arm(exchange, &exchange->wait, settings_of(exchange)->connect_timeout_ms);
     if (!cg_request_head_print(&exchange->head, settings_of(exchange), request))
         end(exchange, CG_ORIGIN_BAD_ANSWER, "request cannot be written");
     else if (!cg_pool_ask(pool, &exchange->ticket))
         end(exchange, CG_ORIGIN_QUEUE_FULL, "all connections are busy and the queue is full");
+    else if (exchange->stage == QUEUED && !exchange->over)
+        arm(exchange, &exchange->wait, settings_of(exchange)->connect_timeout_ms);
     leave(exchange);
 }
 
@@ -147,6 +148,8 @@ void cg_exchange_start(struct cg_pool *pool, const struct cg_origin_request *req
 static void open_connection(struct cg_origin_exchange *exchange)
 {
     exchange->stage = OPENING;
+    if (!exchange->wait.armed) /* since it waits for its turn */
+        arm(exchange, &exchange->wait, settings_of(exchange)->connect_timeout_ms);
     exchange->connection =
         cg_connection_create(&exchange->pool->endpoint, &connection_events, exchange);
     cg_connection_open(exchange->connection);
@@ -163,7 +166,7 @@ static bool may_retry(const struct cg_origin_exchange *exchange)
 static void retry(struct cg_origin_exchange *exchange)
 {
     exchange->connection = cg_connection_destroy(exchange->connection, false);
-    arm(exchange, &exchange->wait, settings_of(exchange)->connect_timeout_ms);
+    cg_timer_disarm(clock_of(exchange), &exchange->wait);
     open_connection(exchange);
 }
 

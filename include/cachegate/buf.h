@@ -81,10 +81,50 @@ struct cg_reader {
     struct cg_str rest;
     bool failed;
 };
-uint8_t cg_read_u8(struct cg_reader *reader);
-uint32_t cg_read_u32(struct cg_reader *reader);
-uint64_t cg_read_u64(struct cg_reader *reader);
-struct cg_str cg_read_bytes(struct cg_reader *reader, size_t length);
-struct cg_str cg_read_prefixed(struct cg_reader *reader);
+
+static inline struct cg_str cg_read_bytes(struct cg_reader *reader, size_t length)
+{
+    if (reader->failed || length > reader->rest.length) {
+        reader->failed = true;
+        return (struct cg_str){NULL, 0};
+    }
+    struct cg_str bytes = {reader->rest.bytes, length};
+    if (length > 0) /* NULL + 0 is not defined in C17 */
+        reader->rest = (struct cg_str){bytes.bytes + length, reader->rest.length - length};
+    return bytes;
+}
+
+/* Of a width that is known where it is called, so that it is one load. */
+static inline uint64_t cg_read_little_endian(struct cg_reader *reader, size_t width)
+{
+    struct cg_str bytes = cg_read_bytes(reader, width);
+    uint64_t value = 0;
+    if (bytes.length < width)
+        return 0;
+    for (size_t i = 0; i < width; i++)
+        value |= (uint64_t)(uint8_t)bytes.bytes[i] << (8 * i);
+    return value;
+}
+
+static inline uint8_t cg_read_u8(struct cg_reader *reader)
+{
+    return (uint8_t)cg_read_little_endian(reader, 1);
+}
+
+static inline uint32_t cg_read_u32(struct cg_reader *reader)
+{
+    return (uint32_t)cg_read_little_endian(reader, 4);
+}
+
+static inline uint64_t cg_read_u64(struct cg_reader *reader)
+{
+    return cg_read_little_endian(reader, 8);
+}
+
+static inline struct cg_str cg_read_prefixed(struct cg_reader *reader)
+{
+    uint32_t length = cg_read_u32(reader);
+    return cg_read_bytes(reader, length);
+}
 
 #endif

@@ -61,5 +61,7 @@ bool cg_fields_has_member(const struct cg_fields *fields, struct cg_str name, st
  * (RFC 9110 7.6.1). Proxy-Authorization and Proxy-Authenticate are end-to-end for us and stay.
  */
 bool cg_field_is_hop_by_hop(const struct cg_fields *fields, struct cg_str name);
+/* The same for a message without Connection. */
+bool cg_field_is_always_hop_by_hop(struct cg_str name);
 
 #endif

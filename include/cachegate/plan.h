@@ -72,7 +72,8 @@ struct cg_plan {
     struct cg_instance instances[CG_INSTANCES_MAX]; /* those beyond have no value */
 };
 
-/* `explain` also fills the readable names. Everything it points to is in `arena` or borrowed. */
+/* `explain` also fills the readable names. Everything it points to is in `arena` or the ruleset's,
+ * so that the plan outlives the request's bytes. */
 void cg_plan_make(const struct cg_ruleset *ruleset, const struct cg_request_facts *facts,
                   bool explain, struct cg_arena *arena, struct cg_plan *ret_plan);
 

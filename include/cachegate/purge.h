@@ -28,7 +28,7 @@ struct cg_purge_limits {
 
 struct cg_purge_set {
     struct cg_instance *instances; /* in the arena */
-    struct cg_str *names;          /* readable; from cg_purge_before only with `explain` */
+    struct cg_str *names;          /* readable; of requests only with `explain` */
     size_t instance_count;
     /* Some of the instances are groups: these are purged first, and acknowledged, whenever they are
      * (CONSISTENCY row 1). */
@@ -71,7 +71,7 @@ void cg_purge_before(const struct cg_ruleset *ruleset, const struct cg_plan *pla
 /* What the write purges, given its answer; empty unless cg_purge_applies. */
 void cg_purge_after(const struct cg_ruleset *ruleset, const struct cg_plan *plan,
                     const struct cg_request_facts *facts, const struct cg_write_answer *answer,
-                    const struct cg_purge_limits *limits, struct cg_arena *arena,
+                    const struct cg_purge_limits *limits, bool explain, struct cg_arena *arena,
                     struct cg_purge_set *ret_set);
 
 /*
@@ -79,7 +79,8 @@ void cg_purge_after(const struct cg_ruleset *ruleset, const struct cg_plan *plan
  * answers of that identity (when one was sent), 403 those of that path (CONSISTENCY row 24).
  */
 void cg_purge_on_refusal(const struct cg_ruleset *ruleset, const struct cg_plan *plan,
-                         unsigned status, struct cg_arena *arena, struct cg_purge_set *ret_set);
+                         unsigned status, bool explain, struct cg_arena *arena,
+                         struct cg_purge_set *ret_set);
 
 /* Adds what is in `more`; both of one kind (names or none), and in the same arena. */
 void cg_purge_set_join(struct cg_purge_set *set, const struct cg_purge_set *more,

@@ -39,7 +39,10 @@ static inline bool cg_str_empty(struct cg_str s)
     return s.length == 0;
 }
 
-bool cg_str_eq(struct cg_str a, struct cg_str b);
+static inline bool cg_str_eq(struct cg_str a, struct cg_str b)
+{
+    return a.length == b.length && (a.length == 0 || memcmp(a.bytes, b.bytes, a.length) == 0);
+}
 bool cg_str_eq_ci(struct cg_str a, struct cg_str b);
 /* Bytewise order, shorter first on a common prefix: <0, 0, >0. */
 int cg_str_cmp(struct cg_str a, struct cg_str b);
@@ -49,11 +52,30 @@ bool cg_str_ends_with(struct cg_str s, struct cg_str suffix);
 /* Without leading and trailing SP and HTAB (RFC 9110 5.6.3, OWS). */
 struct cg_str cg_str_trim(struct cg_str s);
 /* From `from` (clamped) to the end; and `[from, from + length)`, clamped. */
-struct cg_str cg_str_skip(struct cg_str s, size_t from);
-struct cg_str cg_str_sub(struct cg_str s, size_t from, size_t length);
+static inline struct cg_str cg_str_skip(struct cg_str s, size_t from)
+{
+    if (from == 0)
+        return s; /* NULL + 0 is not defined in C17 */
+    if (from > s.length)
+        from = s.length;
+    return s.bytes == NULL ? s : cg_str_of(s.bytes + from, s.length - from);
+}
+static inline struct cg_str cg_str_sub(struct cg_str s, size_t from, size_t length)
+{
+    s = cg_str_skip(s, from);
+    if (length < s.length)
+        s.length = length;
+    return s;
+}
 
 /* Index of the first `byte`, or s.length. */
-size_t cg_str_find(struct cg_str s, char byte);
+static inline size_t cg_str_find(struct cg_str s, char byte)
+{
+    if (s.length == 0)
+        return 0;
+    const char *found = (const char *)memchr(s.bytes, byte, s.length);
+    return found == NULL ? s.length : (size_t)(found - s.bytes);
+}
 /*
  * Cuts the part before the first `separator` off `*rest` into `*ret_part`, and steps `*rest` behind
  * the separator. False when `*rest` is exhausted (its bytes are then NULL). Empty parts are
@@ -86,10 +108,44 @@ static inline bool cg_is_alpha(char c)
 }
 /* 0..15, or -1. */
 int cg_hex_digit(char c);
-/* RFC 9110 5.6.2, tchar. */
-bool cg_is_tchar(char c);
+
+/* What bytes are, as far as messages care. */
+enum cg_byte_class {
+    CG_BYTE_CONTROL = 1,   /* below space and DEL, but no tab */
+    CG_BYTE_BLANK = 2,     /* space and tab */
+    CG_BYTE_HIGH = 4,      /* no ASCII */
+    CG_BYTE_UPPER = 8,     /* A to Z */
+    CG_BYTE_OTHER = 16,    /* no tchar (RFC 9110 5.6.2) */
+    CG_BYTE_ESCAPING = 32, /* `%`, `+`, backslash: read in several ways in a target */
+    CG_BYTE_FRAGMENT = 64, /* `#` */
+    CG_BYTE_COLON = 128,
+};
+extern const uint8_t cg_byte_classes[256];
+
+/* All classes that occur in the slice. Without early exits: what is read is sound, nearly always.
+ */
+static inline unsigned cg_str_classes(struct cg_str s)
+{
+    const unsigned char *bytes = (const unsigned char *)s.bytes;
+    unsigned classes = 0;
+    size_t i = 0;
+    for (; i + 4 <= s.length; i += 4)
+        classes |= (unsigned)(cg_byte_classes[bytes[i]] | cg_byte_classes[bytes[i + 1]] |
+                              cg_byte_classes[bytes[i + 2]] | cg_byte_classes[bytes[i + 3]]);
+    for (; i < s.length; i++)
+        classes |= cg_byte_classes[bytes[i]];
+    return classes;
+}
+
+static inline bool cg_is_tchar(char c)
+{
+    return (cg_byte_classes[(unsigned char)c] & CG_BYTE_OTHER) == 0;
+}
 /* A non-empty sequence of tchar. */
-bool cg_is_token(struct cg_str s);
+static inline bool cg_is_token(struct cg_str s)
+{
+    return s.length > 0 && (cg_str_classes(s) & CG_BYTE_OTHER) == 0;
+}
 /* Case-sensitive glob in which `*` stands for any run of bytes; all else is literal. */
 bool cg_str_glob(struct cg_str pattern, struct cg_str s);
 

@@ -46,13 +46,13 @@ static void check_purges(const struct cg_ruleset *ruleset, const struct cg_reque
     struct cg_write_answer facts_of_answer = {true, 200, parsed.fields, parsed.body, true};
     struct cg_purge_set before, after;
     cg_purge_before(ruleset, plan, facts, &limits, false, arena, &before);
-    cg_purge_after(ruleset, plan, facts, &facts_of_answer, &limits, arena, &after);
+    cg_purge_after(ruleset, plan, facts, &facts_of_answer, &limits, true, arena, &after);
     struct cg_problems problems = {.arena = arena};
     for (size_t i = 0; i < after.ban_count; i++)
         CG_ASSERT(cg_pattern_compile(after.bans[i].pattern, false, arena, &problems,
                                      &(struct cg_node){.file = "ban"}) != NULL);
-    cg_purge_on_refusal(ruleset, plan, 401, arena, &after);
-    cg_purge_on_refusal(ruleset, plan, 403, arena, &after);
+    cg_purge_on_refusal(ruleset, plan, 401, false, arena, &after);
+    cg_purge_on_refusal(ruleset, plan, 403, true, arena, &after);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -204,3 +204,66 @@ Test(plan, credentials_are_noticed_unless_they_partition_or_are_inert)
     cr_expect(plan_of("GET /items/1", "X-Api-Key: x").credentialed);
     cr_expect_not(plan_of("GET /parts", "X-Tenant: 1\nX-Account: 2\nCookie: org=1").credentialed);
 }
+
+static void expect_same(struct cg_str a, struct cg_str b, const char *line, const char *what)
+{
+    cr_expect(cg_str_eq(a, b), "%s: %s is '%.*s', not '%.*s'", line, what, CG_STR_ARG(a),
+              CG_STR_ARG(b));
+}
+
+static void expect_same_plan(const struct cg_plan *a, const struct cg_plan *b, const char *line)
+{
+    cr_expect_eq(a->kind, b->kind, "%s", line);
+    expect_same(a->detail, b->detail, line, "detail");
+    expect_same(a->target, b->target, line, "target");
+    expect_same(a->canonical, b->canonical, line, "canonical request");
+    expect_same(a->identity.user, b->identity.user, line, "user");
+    for (size_t i = 0; i < CG_HOLES_MAX; i++)
+        expect_same(a->captures[i], b->captures[i], line, "capture");
+    cr_assert_eq(a->path.count, b->path.count, "%s", line);
+    for (size_t i = 0; i < a->path.count; i++)
+        expect_same(a->path.segments[i], b->path.segments[i], line, "segment");
+    cr_assert_eq(a->query.count, b->query.count, "%s", line);
+    for (size_t i = 0; i < a->query.count; i++) {
+        const struct cg_query_param *x = &a->query.params[i], *y = &b->query.params[i];
+        expect_same(x->name, y->name, line, "name");
+        expect_same(x->value, y->value, line, "value");
+        expect_same(x->raw_name, y->raw_name, line, "name as sent");
+        expect_same(x->raw_value, y->raw_value, line, "value as sent");
+    }
+}
+
+Test(plan, plan_outlives_the_bytes_of_the_request)
+{
+    static const struct {
+        const char *line, *fields;
+    } rows[] = {
+        {"GET /items?b=1&a=%41&c", "X-User: ada\nCookie: s=1"},
+        {"GET /items/7?x=y", "X-User: ada"},
+        {"GET /items/7?x=y", "X-User: ada\nX-User: bob"},
+        {"GET /parts?z=%2f", "X-User: ada\nX-Tenant: t\nX-Account: a\nCookie: org=o; locale=l"},
+        {"GET /parts", "X-User: ada\nX-Account: a\nX-Account: b"},
+        {"GET /items", "X-User: ada\nX-Api-Key: of-nobody"},
+        {"GET /items", "X-User: ada\nCookie: sessionid=of-nobody"},
+        {"PUT /items/7?x=y", "X-User: ada\n\nbody"},
+        {"PROPFIND /any/x", "X-User: ada"},
+        {"GET /nowhere/at/all?q=1", "X-User: ada"},
+        {"GET /items/../x", "X-User: ada"},
+        {"OPTIONS *", NULL},
+    };
+    struct cg_ruleset *ruleset =
+        help_ruleset_with_identity(rules, "sources: [{header: X-User, name: user}]");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        static _Alignas(16) unsigned char theirs[8192];
+        struct cg_arena lent;
+        struct cg_plan plan, expected;
+        struct cg_request_facts facts = make_request(&arena, rows[i].line, rows[i].fields);
+        cg_plan_make(ruleset, &facts, false, &arena, &expected);
+        cg_arena_init_with(&lent, sizeof(theirs), theirs, sizeof(theirs));
+        facts = make_request(&lent, rows[i].line, rows[i].fields);
+        cg_plan_make(ruleset, &facts, false, &arena, &plan);
+        cg_arena_fini(&lent);
+        memset(theirs, '#', sizeof(theirs));
+        expect_same_plan(&plan, &expected, rows[i].line);
+    }
+}

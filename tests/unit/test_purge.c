@@ -123,7 +123,8 @@ static struct cg_purge_set set_after(const char *line, const char *fields, const
             make_request(&arena, "GET /", rest.bytes == NULL ? "" : rest.bytes);
         facts = (struct cg_write_answer){true, (unsigned)status, parsed.fields, parsed.body, true};
     }
-    cg_purge_after(write->ruleset, &write->plan, &write->facts, &facts, &limits, &arena, &set);
+    cg_purge_after(write->ruleset, &write->plan, &write->facts, &facts, &limits, true, &arena,
+                   &set);
     return set;
 }
 
@@ -378,7 +379,7 @@ static struct cg_str refusal(const char *line, const char *fields, unsigned stat
 {
     struct write *write = write_of(line, fields);
     struct cg_purge_set set;
-    cg_purge_on_refusal(write->ruleset, &write->plan, status, &arena, &set);
+    cg_purge_on_refusal(write->ruleset, &write->plan, status, true, &arena, &set);
     return print(&set);
 }
 

@@ -68,13 +68,13 @@ static struct cg_purge_set purged(const struct cg_ruleset *ruleset, enum action 
         cg_purge_before(ruleset, &plan, &facts, &limits, true, &arena, &set);
         break;
     case AFTER:
-        cg_purge_after(ruleset, &plan, &facts, &answer, &limits, &arena, &set);
+        cg_purge_after(ruleset, &plan, &facts, &answer, &limits, true, &arena, &set);
         break;
     case REFUSAL:
-        cg_purge_on_refusal(ruleset, &plan, 401, &arena, &set);
+        cg_purge_on_refusal(ruleset, &plan, 401, true, &arena, &set);
         break;
     case FORBIDDEN:
-        cg_purge_on_refusal(ruleset, &plan, 403, &arena, &set);
+        cg_purge_on_refusal(ruleset, &plan, 403, true, &arena, &set);
         break;
     case PATTERN:
         cr_assert(cg_purge_of_pattern(ruleset, CG_STR("/summary/7"), &arena, &problems, &set));
