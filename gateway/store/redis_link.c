@@ -17,6 +17,7 @@ enum {
     RETRY_MS_MIN = 50,
     RETRY_MS_MAX = 2000,
     WAITING_BYTES_MAX = 64 * 1024 * 1024,
+    READS_MAX = 64, /* in one turn: others have a right to theirs */
 };
 
 struct cg_redis_command {
@@ -229,6 +230,7 @@ static void on_readable(h2o_socket_t *socket, const char *error)
     struct cg_redis_link *link = socket->data;
     unsigned incarnation = link->incarnation;
     enum cg_redis_received received;
+    unsigned reads = 0;
     do {
         received = cg_redis_socket_receive(socket, link->tls != NULL, error, &link->reader);
         if (received == CG_REDIS_RECEIVED_END)
@@ -237,7 +239,8 @@ static void on_readable(h2o_socket_t *socket, const char *error)
             return;
         link->heard_ms = cg_clock_monotonic_ms();
         take_replies(link);
-    } while (received == CG_REDIS_RECEIVED_MORE && link->incarnation == incarnation && link->open);
+    } while (received == CG_REDIS_RECEIVED_MORE && ++reads < READS_MAX &&
+             link->incarnation == incarnation && link->open);
 }
 
 /* ---- opening ---- */
