@@ -232,7 +232,7 @@ class Forger(HostileJourney):
         patterns = ("*:e:*", "*:v:*", "*{bans}:epoch")
         for pattern in patterns:
             key = self.keys(pattern)[0]
-            self.redis.command("SETRANGE", key, 400 * MEGABYTE, b"x")
+            self.redis.command("SETRANGE", key, 200 * MEGABYTE, b"x")
             for _ in range(3):
                 self.read_all(self.front)
             self.redis.command("UNLINK", key)
