@@ -281,6 +281,30 @@ Test(origin_tls, handshake_that_hangs_is_a_connect_timeout)
     peer_close(&p);
 }
 
+/* Its wait for an answer ended with the connection that died. */
+Test(origin_tls, retry_has_a_time_of_its_own_to_connect)
+{
+    struct peer second;
+    serve(&authority, "DNS:up.example", TLS1_3_VERSION);
+    PEER_EXPECT(&p, HEAD_END);
+    PEER_SAYS(&p, OK_HELLO);
+    EXPECT_END(&a, CG_ORIGIN_COMPLETE);
+    asker_fini(&a);
+    asker_init(&a, &w, "GET", "/retried");
+    p.got.length = 0;
+    ask(&a);
+    WORLD_UNTIL(&w, (peer_pump(&p), p.got.length > 0));
+    world_pass(&w, 1900); /* of the 2000 until the first byte */
+    peer_close(&p);
+    peer_accept(&w, &second);
+    world_settle(&w);
+    world_pass(&w, 900);
+    cr_expect_eq(a.ends, 0);
+    world_pass(&w, 100);
+    EXPECT_END(&a, CG_ORIGIN_CONNECT_TIMEOUT);
+    peer_close(&second);
+}
+
 Test(origin_tls, large_bodies_pass_both_ways_and_the_connection_is_used_again)
 {
     static char large[3 * 1024 * 1024];
