@@ -168,7 +168,7 @@ static void make(struct cg_plan_build *build)
 
 static struct cg_str own(struct cg_arena *arena, struct cg_str s)
 {
-    return cg_str_empty(s) ? s : cg_arena_copy(arena, s);
+    return s.bytes == NULL ? s : cg_arena_copy(arena, s);
 }
 
 /* Nothing in the plan points into the request: path, query and captures are cut from a copy of the

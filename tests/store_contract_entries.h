@@ -75,6 +75,24 @@ Test(store, entry_that_is_being_delivered_outlives_its_place_in_the_store)
     cg_blob_unref(keeper.entry);
 }
 
+/* More than a connection brings at once, over TLS too. */
+Test(store, large_entries_come_back_byte_by_byte)
+{
+    static char bytes[1500 * 1000 + 1];
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (char)(i * 31 + i / 1021);
+    for (size_t length = sizeof(bytes); length > 1; length /= 11) {
+        struct cg_str large = cg_str_of(bytes + length % 7, length - length % 7);
+        struct keeper keeper = {0};
+        struct cg_key key = key_of(1);
+        cr_assert_eq(fill(here, 1, large, 60000), CG_STORE_OK);
+        here->port->lookup(here, &key, NULL, 0, on_view_keep, &keeper);
+        contract_factory.wait(&keeper.done);
+        cr_expect(cg_str_eq(cg_blob_str(keeper.entry), large), "%zu bytes", large.length);
+        cg_blob_unref(keeper.entry);
+    }
+}
+
 /* ---- bans ---- */
 
 Test(store, ban_is_seen_by_every_lookup_that_starts_after_it)

@@ -239,8 +239,10 @@ static void on_readable(h2o_socket_t *socket, const char *error)
             return;
         link->heard_ms = cg_clock_monotonic_ms();
         take_replies(link);
-    } while (received == CG_REDIS_RECEIVED_MORE && ++reads < READS_MAX &&
-             link->incarnation == incarnation && link->open);
+        /* The kernel tells again of what is left in the socket, libh2o not of what it decrypted. */
+        if (link->tls == NULL && ++reads == READS_MAX)
+            return;
+    } while (received == CG_REDIS_RECEIVED_MORE && link->incarnation == incarnation && link->open);
 }
 
 /* ---- opening ---- */

@@ -62,7 +62,8 @@ static const struct cg_upstream_settings *settings_of(const struct cg_origin_exc
 
 static size_t arena_ceiling(const struct cg_upstream_settings *settings)
 {
-    /* The shortest field line, 4 bytes, takes two small blocks and a growing list's slots. */
+    /* The shortest field line, 4 bytes, takes slots of a growing list; the lines are copied once.
+     */
     return (size_t)settings->head_bytes_max * 32 + 256 * (size_t)1024;
 }
 
