@@ -38,10 +38,10 @@ void cg_fields_copy(const struct cg_fields *from, struct cg_arena *arena, struct
     size_t bytes = 0;
     for (size_t i = 0; i < from->count; i++)
         bytes += from->items[i].name.length + from->items[i].value.length;
-    char *at = cg_arena_alloc(arena, bytes);
+    char *at = cg_arena_raw(arena, bytes);
     ret_to->count = from->count;
     ret_to->capacity = from->count + CG_FIELDS_OWN;
-    ret_to->items = CG_ARENA_ARRAY(arena, struct cg_field, ret_to->capacity);
+    ret_to->items = CG_ARENA_RAW_ARRAY(arena, struct cg_field, ret_to->capacity);
     for (size_t i = 0; i < from->count; i++) {
         ret_to->items[i].name = put(&at, from->items[i].name);
         ret_to->items[i].value = put(&at, from->items[i].value);
